@@ -1,0 +1,97 @@
+"""Files that are whole or not there: temporary, synced, renamed; and locks that die with us."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+TEMPORARY = ".genoci-"
+
+
+@contextlib.contextmanager
+def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file to write, that appears at `path`, synced, when the block ends without an exception.
+
+    Its folder must exist. Until then it lies beside it under a name that begins with `TEMPORARY`
+    and holds a lock, so that `sweep` can tell a killed writer's from a living one's.
+    """
+    temporary, fd = _locked_temporary(path.parent, mode)
+    try:
+        with open(fd, "wb", closefd=False) as stream:
+            yield stream
+        os.fsync(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    finally:
+        os.close(fd)
+    sync_folder(path.parent)
+
+
+def _locked_temporary(folder: Path, mode: int) -> tuple[Path, int]:
+    while True:
+        path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return path, fd
+        os.close(fd)  # a sweep came between open and flock
+
+
+def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, atomically and durably."""
+    with new_file(path, mode=mode) as stream:
+        stream.write(content)
+
+
+def sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files in `folder` that no living process is writing."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            if name.startswith(TEMPORARY):
+                _remove_if_abandoned(folder / name)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
+    """Hold the lock file `path` (made if missing) until the block ends.
+
+    Raises BlockingIOError if not `wait` and another process holds it. `flock` belongs to the
+    open file: a forked child keeps it until the child closes the descriptor that is yielded.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(fd, how if wait else how | fcntl.LOCK_NB)
+        yield fd
+    finally:
+        os.close(fd)

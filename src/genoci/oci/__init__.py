@@ -1,0 +1,1 @@
+"""The nouns of the image specification, and the layout that stores them."""

@@ -1,0 +1,1 @@
+"""Processes apart from the host."""

@@ -1,0 +1,1 @@
+"""Copy-on-write roots, keyed by chain ID."""

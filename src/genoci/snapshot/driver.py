@@ -1,0 +1,58 @@
+"""The shape of a snapshot driver: what the builder needs of a copy-on-write filesystem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from genoci.oci.digest import Digest
+
+
+class Candidate(NamedTuple):
+    """A path that may differ from the parent's.
+
+    `inode` tells names of one file apart from copies (equal numbers: one file), for drivers
+    whose mounted view can't; None: ask the tree.
+    """
+
+    path: bytes
+    inode: int | None = None
+
+
+class Active(Protocol):
+    """A writable root being built; discarded at the end of its `with` unless committed or kept."""
+
+    @property
+    def root(self) -> Path:
+        """The writable tree; always a mount point of its own."""
+
+    @property
+    def parent(self) -> Path | None:
+        """The parent's tree, readable beside it; None: there was nothing before."""
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Every path that may differ from the parent, removed ones included, in any order."""
+
+    def commit(self, chain_id: Digest) -> None:
+        """Freeze as the snapshot `chain_id`, by rename; if that exists already, discard this."""
+
+    def keep(self) -> None:
+        """Leave it as the failed root, replacing the one kept before."""
+
+
+class Snapshotter(Protocol):
+    def exists(self, chain_id: Digest) -> bool: ...
+
+    def prepare(self, parent: Digest | None) -> AbstractContextManager[Active]:
+        """A writable copy of the snapshot `parent` (None: an empty root, 0755, 0:0, time 0)."""
+
+    def remove(self, chain_id: Digest) -> None:
+        """Drop a snapshot; one that is not there is no error, one in use waits or raises."""
+
+    def failed(self) -> AbstractContextManager[Active] | None:
+        """What `keep` left, writable again; None: nothing."""
+
+    def sweep(self) -> None:
+        """Remove what killed processes left behind; never what a living one uses."""
