@@ -1,0 +1,32 @@
+# Two commands for newcomers: `make demo` and `make test`. Both set up what they need first.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+
+.PHONY: demo test lint fuzz clean
+
+demo: $(VENV)/ready
+	scripts/demo $(VENV)/bin/genoci
+
+test: $(VENV)/ready-dev lint
+	scripts/test $(PYTHON)
+
+lint: $(VENV)/ready-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# Ten minutes for each target; `make fuzz SECONDS=3600` for more.
+SECONDS := 600
+fuzz: $(VENV)/ready-dev
+	$(VENV)/bin/pip install --quiet '.[fuzz]'
+	for target in fuzz/fuzz_*.py; do $(PYTHON) $$target -max_total_time=$(SECONDS) || exit 1; done
+
+$(VENV)/ready: pyproject.toml scripts/setup
+	scripts/setup $(VENV)
+
+$(VENV)/ready-dev: pyproject.toml scripts/setup
+	scripts/setup $(VENV) dev
+
+clean:
+	rm -rf $(VENV) .cache

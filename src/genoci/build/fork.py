@@ -1,0 +1,186 @@
+"""A piece of work in a process of its own, which talks through a pipe and dies with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import msgspec
+
+from genoci import linux
+from genoci.build.events import AnyEvent, Failed
+from genoci.build.job import Built
+from genoci.errors import BuildError, GenociError, Interrupted, StepFailed
+
+Message = AnyEvent | Built
+Send = Callable[[Message], None]
+
+_TICK = 0.1  # seconds between two chances for a progress display to redraw
+_GRACE = 10.0  # seconds that an ended worker has for taking down what it set up
+
+
+class Worker:
+    """A forked worker: `messages()` until it is done, or `stop()` it."""
+
+    def __init__(self, pid: int, reading_end: int) -> None:
+        self._pid = pid
+        self._pipe = reading_end
+
+    def messages(self, on_tick: Callable[[], None]) -> Iterator[Message]:
+        """Everything the worker sends, until it has ended; `on_tick` runs every tenth of a second.
+
+        Raises BuildError when it was killed. Whoever leaves the loop early calls `stop`.
+        """
+        decode = msgspec.json.Decoder(Message).decode
+        rest = b""
+        while True:
+            if not select.select([self._pipe], [], [], _TICK)[0]:
+                on_tick()
+                continue
+            data = os.read(self._pipe, 1 << 16)
+            if not data:
+                break
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield decode(line)
+        status = self._reap()
+        if status != 0:
+            raise BuildError(
+                f"the worker was killed by {_named(-status)}"
+                if status < 0
+                else f"the worker ended with status {status}",
+                mend="If the machine ran out of memory, its kernel log says so; then build again.",
+            )
+
+    def stop(self) -> None:
+        """End the worker and everything it started, and wait until that is true. Idempotent."""
+        if self._pid < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
+        ended = os.pidfd_open(self._pid)
+        try:
+            if not select.select([ended], [], [], _GRACE)[0]:
+                os.kill(self._pid, signal.SIGKILL)
+        finally:
+            os.close(ended)
+        self._reap()
+
+    def _reap(self) -> int:
+        _, status = os.waitpid(self._pid, 0)
+        self._pid = -1
+        os.close(self._pipe)
+        return os.waitstatus_to_exitcode(status)
+
+
+def start(work: Callable[[Send], None], *, target: str, terminal: bool = False) -> Worker:
+    """Fork, and run `work` in the child; an error that it raises arrives as a `Failed` of `target`.
+
+    Called while the process has no second thread. The child ignores the terminal's interrupt
+    and leaves its session, so that it is ended by its parent alone and in order; with `terminal`
+    it stays there, to talk to the user.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reading, writing = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _be_the_worker(work, writing, parent=parent, target=target, terminal=terminal)
+    os.close(writing)
+    return Worker(pid, reading)
+
+
+@contextlib.contextmanager
+def worker(
+    work: Callable[[Send], None], *, target: str, terminal: bool = False
+) -> Iterator[Worker]:
+    """`start`, and `stop` whatever happens in the block."""
+    started = start(work, target=target, terminal=terminal)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+def end_with(parent: int) -> None:
+    """Be told to end when `parent` dies.
+
+    To be called again after every change of credentials: the kernel then forgets it
+    (prctl(2), PR_SET_PDEATHSIG).
+    """
+    linux.set_parent_death_signal(signal.SIGTERM)
+    if os.getppid() != parent:
+        raise Interrupted("the build was ended")
+
+
+def _be_the_worker(
+    work: Callable[[Send], None], pipe: int, *, parent: int, target: str, terminal: bool
+) -> NoReturn:
+    status = 70
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if not terminal:
+            os.setsid()
+        end_with(parent)
+        encode = msgspec.json.encode
+
+        def send(message: Message) -> None:
+            _write(pipe, encode(message) + b"\n")
+
+        try:
+            work(send)
+        except BaseException as error:
+            # A second signal must not cut the report short.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            send(failure(error, target))
+        status = 0
+    except (BrokenPipeError, Interrupted):
+        status = 0  # nobody is listening any more
+    finally:
+        os._exit(status)
+
+
+def _interrupt(_signal: int, _frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Interrupted("the build was ended")
+
+
+def failure(error: BaseException, target: str) -> Failed:
+    if isinstance(error, GenociError):
+        step_failed = isinstance(error, StepFailed)
+        return Failed(
+            target=target,
+            kind=type(error).__name__,
+            what=error.what,
+            where=error.where,
+            mend=error.mend,
+            status=error.status if step_failed else 0,  # type: ignore[attr-defined]
+            tail=error.tail if step_failed else (),  # type: ignore[attr-defined]
+        )
+    return Failed(
+        target=target,
+        kind=type(error).__name__,
+        what=f"{type(error).__name__}: {error}",
+        tail=tuple("".join(traceback.format_exception(error)).splitlines()),
+    )
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _named(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

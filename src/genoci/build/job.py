@@ -1,0 +1,42 @@
+"""What a worker is handed and what it hands back: documents, so that it may be a fork or far away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from genoci.spec.target import Target
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One target to build.
+
+    `base` and `images` (the images that `copy` takes files from, by the name that the file uses)
+    are manifest digests in the layout; a base of None is the empty image. `on_paper` says that
+    nothing has to run, so that listings do instead of a root filesystem. `epoch` is
+    SOURCE_DATE_EPOCH in seconds. `folder` is the YAML file's.
+    """
+
+    target: Target
+    base: str | None
+    images: Mapping[str, str]
+    folder: str
+    layout: str
+    state: str
+    driver: str
+    compression: str
+    epoch: int | None
+    on_paper: bool
+
+
+class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
+    """A target's image, stored in the layout and not yet tagged: its manifest's descriptor.
+
+    `layer` is the diff ID of the layer that the target added; None: it changed no file.
+    """
+
+    media_type: str
+    digest: str
+    size: int
+    layer: str | None

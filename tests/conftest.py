@@ -1,0 +1,29 @@
+"""What every test may rely on: who runs it, and the Debian root filesystem."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """As an ordinary user, leave out what only root can do: deselected, not passed."""
+    if os.getuid() == 0:
+        return
+    root_only = [item for item in items if item.get_closest_marker("root_only")]
+    if root_only:
+        config.hook.pytest_deselected(items=root_only)
+        items[:] = [item for item in items if not item.get_closest_marker("root_only")]
+
+
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """A folder with the Debian root filesystem as root.tar, .tar.gz, .tar.xz and .tar.zst.
+
+    `scripts/debian-root FOLDER` makes it; GENOCI_TEST_DEBIAN names the folder.
+    """
+    folder = Path(os.environ.get("GENOCI_TEST_DEBIAN", ".cache/debian")).absolute()
+    assert (folder / "ready").exists(), f"run scripts/debian-root {folder} first"
+    return folder
