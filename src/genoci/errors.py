@@ -43,7 +43,19 @@ class UsageError(GenociError):
 
 
 class SpecError(UsageError):
-    """A mistake in the YAML file; `where` is `file:line:column`, both counted from 1."""
+    """A mistake in the YAML file; `where` is `file:line:column`, both counted from 1.
+
+    `others` are the further mistakes in the same file, in its order; `str()` shows them all.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", mend: str = "", others: tuple[SpecError, ...] = ()
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.others = others
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *map(str, self.others)])
 
 
 class BuildError(GenociError):

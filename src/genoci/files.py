@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,19 +20,39 @@ def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     Its folder must exist. Until then it lies beside it under a name that begins with `TEMPORARY`
     and holds a lock, so that `sweep` can tell a killed writer's from a living one's.
     """
-    temporary, fd = _locked_temporary(path.parent, mode)
+    with temporary(path.parent, mode=mode) as (stream, keep):
+        yield stream
+        keep(path)
+
+
+@contextlib.contextmanager
+def temporary(
+    folder: Path, *, mode: int = 0o644
+) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
+    """A file to write in `folder`, and what gives it its name: gone at the end unless called.
+
+    For content that decides its own name. `keep(path)` syncs and renames, replacing what is
+    there; `path` is on the same filesystem. Nothing may be written after it.
+    """
+    path, fd = _locked_temporary(folder, mode)
+    kept = False
+
+    def keep(final: Path) -> None:
+        nonlocal kept
+        stream.flush()
+        os.fsync(fd)
+        os.rename(path, final)
+        kept = True
+        sync_folder(final.parent)
+
     try:
         with open(fd, "wb", closefd=False) as stream:
-            yield stream
-        os.fsync(fd)
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+            yield stream, keep
     finally:
+        if not kept:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         os.close(fd)
-    sync_folder(path.parent)
 
 
 def _locked_temporary(folder: Path, mode: int) -> tuple[Path, int]:
@@ -69,13 +89,13 @@ def sweep(folder: Path) -> None:
 
 def _remove_if_abandoned(path: Path) -> None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
-    except (BlockingIOError, FileNotFoundError):
+    except OSError:  # a living writer holds it, another sweep was faster, or it is not ours
         pass
     finally:
         os.close(fd)
@@ -88,10 +108,20 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int
     Raises BlockingIOError if not `wait` and another process holds it. `flock` belongs to the
     open file: a forked child keeps it until the child closes the descriptor that is yielded.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = _open_lock(path)
     try:
         how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         fcntl.flock(fd, how if wait else how | fcntl.LOCK_NB)
         yield fd
     finally:
         os.close(fd)
+
+
+def _open_lock(path: Path) -> int:
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError:
+        if not os.access(path.parent, os.W_OK):
+            raise
+        return os.open(path, flags | os.O_RDONLY)  # another user's, in a folder that is ours too

@@ -1,4 +1,4 @@
-"""What a worker is handed and what it hands back: documents, so that it may be a fork or far away."""
+"""What a worker is handed and hands back: documents, so that it may be a fork or far away."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from genoci.layer.compress import Compression
 from genoci.spec.target import Target
 
 
@@ -25,7 +26,7 @@ class Job(msgspec.Struct, frozen=True):
     layout: str
     state: str
     driver: str
-    compression: str
+    compression: Compression
     epoch: int | None
     on_paper: bool
 

@@ -138,7 +138,7 @@ class _Run:
             layout=str(request.layout.absolute()),
             state=str(request.state.absolute()),
             driver=request.driver,
-            compression=str(request.compression),
+            compression=request.compression,
             epoch=request.epoch,
             on_paper=not needs_a_root(target),
         )
@@ -168,7 +168,7 @@ class _Run:
             media_type=built.media_type, digest=Digest.parse(built.digest), size=built.size
         )
         if self._request.dated_tags:
-            tags = self._layout.tag_dated(target.name, self._date, manifest)
+            tags: tuple[str, ...] = self._layout.tag_dated(target.name, self._date, manifest)
         else:
             self._layout.tag({target.name: manifest})
             tags = (target.name,)

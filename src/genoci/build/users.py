@@ -1,4 +1,4 @@
-"""Users and groups by the image's own passwd and group files (untrusted: bounded, never trusted to be well-formed)."""
+"""Users and groups by the image's own files, which may be malformed, hostile or huge."""
 
 from __future__ import annotations
 

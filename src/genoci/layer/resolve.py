@@ -41,9 +41,9 @@ def resolve(tree: Tree, path: bytes) -> bytes | None:
                 here = b""
             rest.extend(node.entry.link.split(b"/")[::-1])
             continue
-        if rest and any(part not in (b"", b".") for part in rest):
-            if node.entry.kind is not Kind.DIRECTORY:
-                return None
+        goes_on = any(part not in (b"", b".") for part in rest)
+        if goes_on and node.entry.kind is not Kind.DIRECTORY:
+            return None
         here = child
     return here
 

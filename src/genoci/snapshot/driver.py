@@ -45,6 +45,9 @@ class Active(Protocol):
 class Snapshotter(Protocol):
     def exists(self, chain_id: Digest) -> bool: ...
 
+    def making(self, chain_id: Digest) -> AbstractContextManager[None]:
+        """Until the block ends, every other process that wants to make this snapshot waits."""
+
     def prepare(self, parent: Digest | None) -> AbstractContextManager[Active]:
         """A writable copy of the snapshot `parent` (None: an empty root, 0755, 0:0, time 0)."""
 
@@ -52,7 +55,7 @@ class Snapshotter(Protocol):
         """Drop a snapshot; one that is not there is no error, one in use waits or raises."""
 
     def failed(self) -> AbstractContextManager[Active] | None:
-        """What `keep` left, writable again; None: nothing."""
+        """What `keep` left, writable again, and still there afterwards; None: nothing."""
 
     def sweep(self) -> None:
         """Remove what killed processes left behind; never what a living one uses."""

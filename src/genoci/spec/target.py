@@ -37,8 +37,9 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     """Copy host files, or with `image` paths of another target's image, to `dest`.
 
     `sources` are absolute host paths (globs expanded, at least one), or, with `image`, patterns
-    inside it. `dest` is as written, a trailing slash included. `mode` is applied to files (and
-    not to directories) when given; `owner` is "uid:gid" numbers or names of the image's passwd.
+    inside it. `dest` is as written, a trailing slash included, but begins with `/` and is clean.
+    `mode` is applied to files (and not to directories) when given; `owner` is a user or
+    "user:group", as numbers or names of the image's passwd. `image_place`: where `image` is named.
     """
 
     sources: tuple[str, ...]
@@ -48,6 +49,7 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     mode: int | None = None
     owner: str | None = None
     exclude: tuple[str, ...] = ()
+    image_place: Place | None = None
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):

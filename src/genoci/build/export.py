@@ -1,0 +1,74 @@
+"""A root filesystem as one tarball: owners and devices right for any user, nothing unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from genoci.build.images import Images
+from genoci.errors import UsageError
+from genoci.files import new_file
+from genoci.layer import tar
+from genoci.layer.compress import Compression, compressed
+from genoci.layer.entry import Entry, Kind, join
+from genoci.layer.tree import Tree
+from genoci.oci.layout import Layout
+
+_ENDINGS = {".tar": "none", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
+
+
+def compression_for(path: Path) -> Compression:
+    """What the file's name asks for; raises UsageError for a name that says nothing."""
+    for ending, name in _ENDINGS.items():
+        if path.name.endswith(ending):
+            return Compression.parse(name)
+    raise UsageError(
+        f"{path.name}: the name does not tell the format",
+        mend=f"End it with {', '.join(list(_ENDINGS)[:-1])} or {list(_ENDINGS)[-1]}.",
+    )
+
+
+def export_tree(layout: Layout, state: Path, tag: str, path: Path) -> None:
+    """Write the root filesystem of `tag` to `path`, which appears only when it is whole."""
+    compression = compression_for(path)
+    with Images(layout, state) as images:
+        tree = images.tree(layout.resolve(tag))
+        try:
+            with new_file(path) as stream:
+                for chunk in compressed(_tar(tree), compression):
+                    stream.write(chunk)
+        except FileNotFoundError as error:
+            raise UsageError(f"the folder {path.parent} does not exist") from error
+
+
+def _tar(tree: Tree) -> Iterator[bytes]:
+    first: dict[object, bytes] = {}
+    for entry, inode in _entries(tree):
+        if inode is not None and entry.kind is Kind.FILE:
+            if inode in first:
+                link = first[inode]
+                yield tar.write_header(
+                    msgspec.structs.replace(entry, kind=Kind.HARDLINK, link=link, size=0)
+                )
+                continue
+            first[inode] = entry.path
+        yield tar.write_header(entry)
+        if entry.kind is Kind.FILE:
+            yield from tree.content(entry.path)
+            yield tar.padding(entry.size)
+    yield tar.END
+
+
+def _entries(tree: Tree) -> Iterator[tuple[Entry, object]]:
+    """Every name, depth first, in byte order; a directory before what is in it."""
+    pending = [b""]
+    while pending:
+        path = pending.pop()
+        node = tree.node(path)
+        if node is None:
+            continue
+        yield node.entry, node.inode
+        if node.entry.kind is Kind.DIRECTORY:
+            pending += [join(path, name) for name in sorted(tree.names(path), reverse=True)]

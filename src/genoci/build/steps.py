@@ -1,0 +1,148 @@
+"""What every way of building shares about steps: their words, and the tarballs of `expand`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from genoci.build.events import Progressed, Stepped, Warned
+from genoci.build.fork import Send
+from genoci.build.job import Job
+from genoci.errors import ArchiveError, BuildError
+from genoci.layer.entry import Entry
+from genoci.spec.target import Copy, Expand, Run, Step
+
+Warn = Callable[..., None]
+
+_EVERY = 8 << 20  # bytes between two progress events
+
+
+def description(step: Step, folder: str) -> str:
+    """The step in one piece, with host paths as the YAML file's folder sees them."""
+    match step:
+        case Expand():
+            return f"expand: {' '.join(_seen_from(folder, path) for path in step.sources)}"
+        case Copy():
+            sources = step.sources
+            if step.image is None:
+                sources = tuple(_seen_from(folder, path) for path in sources)
+            origin = f" (from {step.image})" if step.image else ""
+            return f"copy{origin}: {' '.join(sources)} {step.dest}"
+        case Run():
+            return f"run: {_seen_from(folder, step.script) if step.script else step.shell}"
+
+
+def begun(job: Job, step: Step) -> Stepped:
+    return Stepped(target=job.target.name, step=_first_line(description(step, job.folder)))
+
+
+def place(job: Job, step: Step) -> str:
+    """Where a failure of the step is: the target, and the step's first line."""
+    return f"target {job.target.name}, {_first_line(description(step, job.folder))}"
+
+
+@contextmanager
+def placed(job: Job, step: Step) -> Iterator[None]:
+    """Give the errors of a step that do not say it their place: the target and the step."""
+    try:
+        yield
+    except BuildError as error:
+        here = place(job, step)
+        if not error.where.startswith("target "):
+            error.where = f"{here}: {error.where}" if error.where else here
+        raise
+
+
+def clamped(entry: Entry, epoch: int | None) -> Entry:
+    """The entry with no later time than SOURCE_DATE_EPOCH."""
+    if epoch is None or entry.mtime <= epoch * 10**9:
+        return entry
+    return msgspec.structs.replace(entry, mtime=epoch * 10**9)
+
+
+def warner(target: str, send: Send) -> Callable[[str], None]:
+    """A function that sends each warning once."""
+    told: set[str] = set()
+
+    def warn(what: str, mend: str = "") -> None:
+        if what not in told:
+            told.add(what)
+            send(Warned(target=target, what=what, mend=mend))
+
+    return warn
+
+
+def _first_line(text: str) -> str:
+    first, *more = text.strip().splitlines() or [""]
+    return first if len(first) <= 72 and not more else first[:71] + "…"
+
+
+def _seen_from(folder: str, path: str) -> str:
+    inside = os.path.relpath(path, folder)
+    return os.path.basename(path) if inside.startswith("..") else inside
+
+
+class Counted:
+    """A file that tells how far it has been read; otherwise the file itself."""
+
+    def __init__(self, raw: BinaryIO, on_bytes: Callable[[int], None]) -> None:
+        self._raw = raw
+        self._on_bytes = on_bytes
+        self._told = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        self._tell()
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        count: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        self._tell()
+        return count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def _tell(self) -> None:
+        here = self._raw.tell()
+        if here - self._told >= _EVERY:
+            self._told = here
+            self._on_bytes(here)
+
+
+@contextmanager
+def tarball(step: Expand, source: str, target: str, send: Send) -> Iterator[BinaryIO]:
+    """An `expand`'s source, its `sha256` checked before anybody parses a byte of it."""
+    path = Path(source)
+    with _opened(path) as raw:
+        size = os.fstat(raw.fileno()).st_size
+        if step.sha256 is not None:
+            _check(raw, step.sha256, path)
+        report = lambda done: send(Progressed(target=target, done=done, total=size))  # noqa: E731
+        yield Counted(raw, report)  # type: ignore[misc]
+
+
+def _opened(path: Path) -> io.FileIO:
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise BuildError(
+            f"cannot read {path}: {error.strerror}", mend="Make it readable, and build again."
+        ) from error
+
+
+def _check(raw: io.FileIO, expected: str, path: Path) -> None:
+    found = hashlib.file_digest(raw, "sha256").hexdigest()
+    raw.seek(0)
+    if found != expected:
+        raise ArchiveError(
+            f"{path.name} has the sha256 {found}, not {expected}",
+            mend="If the new content is the wanted one, put its sha256 into the YAML file.",
+        )

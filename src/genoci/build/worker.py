@@ -1,0 +1,90 @@
+"""One target, start to end: a Job becomes a Built."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from genoci.build import fork
+from genoci.build.fork import Send
+from genoci.build.job import Built, Job
+from genoci.build.paper import build_on_paper
+from genoci.build.rooted import build_in_a_root
+from genoci.build.steps import description
+from genoci.build.straight import NotStraight, build_straight, may_be_straight
+from genoci.files import sweep
+from genoci.layer.write import Written
+from genoci.oci.digest import Digest
+from genoci.oci.documents import Platform
+from genoci.oci.image import Image
+from genoci.oci.layout import Layout
+from genoci.sandbox.landlock import restrict_writes
+from genoci.spec.target import Run, Target
+
+
+def needs_a_root(target: Target) -> bool:
+    """Whether something runs: only then there are namespaces, mounts and a root filesystem."""
+    return any(isinstance(step, Run) for step in target.steps)
+
+
+def work(job: Job, send: Send) -> None:
+    """Build the job's target and send the `Built`; everything is stored, nothing is tagged."""
+    parent = os.getppid()
+    layout = Layout.open(Path(job.layout))
+    state = Path(job.state)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    base = _image(layout, job)
+    if job.on_paper:
+        restrict_writes((layout.path, state))
+        fork.end_with(parent)
+        written = _without_a_root(job, layout, base, send)
+    else:
+        written = build_in_a_root(job, layout, base, send)
+    image = _finished(job, base, written)
+    manifest = layout.write_image(image)
+    send(
+        Built(
+            media_type=manifest.media_type,
+            digest=str(manifest.digest),
+            size=manifest.size,
+            layer=str(written.layer.diff_id) if written else None,
+        )
+    )
+
+
+def _image(layout: Layout, job: Job) -> Image:
+    if job.base is not None:
+        return layout.image(Digest.parse(job.base))
+    return Image.empty(Platform.host())
+
+
+def _without_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Written | None:
+    sweep(Path(job.state) / "listings")
+    if not job.target.steps:
+        return None
+    if may_be_straight(job):
+        try:
+            return build_straight(job, layout, send)
+        except NotStraight:
+            pass  # it takes the longer way, to the same layer
+    return build_on_paper(job, layout, base, send)
+
+
+def _finished(job: Job, base: Image, written: Written | None) -> Image:
+    """The base with the new layer and the config keys; a function of content, not of the clock."""
+    created = job.epoch * 10**9 if job.epoch is not None else None
+    if created is None:
+        created = written.newest if written else base.created_ns
+    image = base
+    if written is not None:
+        image = image.append(
+            written.layer, created=created, created_by=_history(job.target, job.folder)
+        )
+    return image.configure(
+        created=created, created_by="genoci: config", **job.target.config.given()
+    )
+
+
+def _history(target: Target, folder: str) -> str:
+    """What made the layer, in the words of the file: no path of this machine, no clock."""
+    return "; ".join(description(step, folder) for step in target.steps)

@@ -1,0 +1,177 @@
+"""The command line: shared options before and after a command, and errors that help."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from genoci.cli.streams import Stream
+from genoci.errors import UsageError
+from genoci.spec.wording import near
+
+KINDS = ("auto", "tty", "plain", "json", "quiet")
+_WITH_A_VALUE = ("--layout", "--state", "--progress")
+_WITHOUT = ("--debug", "--json")
+_ALONE = ("--help", "-h", "--version")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, raising UsageError instead of exiting, and never guessing abbreviations."""
+
+    def __init__(self, name: str, usage: str, summary: str, *, examples: str) -> None:
+        super().__init__(
+            prog=f"genoci {name}",
+            usage=f"genoci {name} {usage}".rstrip() + " [OPTION…]",
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=f"examples:\n{_indented(examples)}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self._takes_a_command = False
+
+    def add_json(self, what: str = "results as JSON") -> None:
+        self.add_argument("--json", action="store_true", help=what)
+
+    def add_command(self) -> None:
+        """Everything behind `--` is a command of its own: `options.command`."""
+        self._takes_a_command = True
+
+    def add_shared(self) -> None:
+        """The options that every command has."""
+        add = self.add_argument_group("options of every command").add_argument
+        add("--layout", metavar="DIR", help="the OCI layout (GENOCI_LAYOUT; ./oci)")
+        add(
+            "--state",
+            metavar="DIR",
+            help="snapshots and what else can be made again (GENOCI_STATE; ~/.local/share/genoci)",
+        )
+        add(
+            "--progress",
+            metavar="KIND",
+            type=choice("--progress", KINDS),
+            default="auto",
+            help=f"what to show of the work: {', '.join(KINDS)}",
+        )
+        add("--debug", action="store_true", help="show where in genoci errors arise")
+
+    def print_help(self, file: Any = None) -> None:
+        stream = Stream(file or sys.stdout, essential=True)
+        stream.write(self.format_help())
+        stream.flush()
+
+    def understand(self, words: Sequence[str]) -> argparse.Namespace:
+        """The options and arguments in any order. Raises UsageError."""
+        words, command = list(words), []
+        if self._takes_a_command and "--" in words:
+            end = words.index("--")
+            words, command = words[:end], words[end + 1 :]
+        options, rest = self.parse_known_intermixed_args(words)
+        if rest:
+            self._refuse(rest[0])
+        options.command = command
+        return options
+
+    def _refuse(self, word: str) -> NoReturn:
+        if not word.startswith("-") or word == "-":
+            self._fail(f"{word!r} is one argument too many")
+        option = word.partition("=")[0]
+        meant = nearest(option, self._option_string_actions)
+        raise UsageError(
+            f"{self.prog} has no option {option}",
+            mend=f"Did you mean {meant}?" if meant else f"Its options: {self.prog} --help",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        missing = "the following arguments are required: "
+        if message.startswith(missing):
+            self._fail(f"what is missing: {message.removeprefix(missing)}")
+        found = re.fullmatch(r"argument ([^:]+): (.*)", message, re.DOTALL)
+        if not found:
+            self._fail(message)
+        option, problem = found[1].split("/")[-1], found[2]
+        if problem == "expected one argument":
+            raise UsageError(
+                f"{option} needs a value",
+                mend=f"One that begins with '-' is written behind a '=': {option}=-VALUE",
+            )
+        raise UsageError(f"{option}: {problem}", mend=f"More: {self.prog} --help")
+
+    def _fail(self, what: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {what}", mend=" ".join(self.format_usage().split()))
+
+
+def choice(name: str, allowed: Sequence[str]) -> Any:
+    """A `type` for an argument that has to be one of `allowed`."""
+
+    def check(word: str) -> str:
+        if word in allowed:
+            return word
+        meant = nearest(word, allowed)
+        raise UsageError(
+            f"{name} can't be {word!r}",
+            mend=(f"Did you mean {meant}? " if meant else "") + f"There are: {', '.join(allowed)}.",
+        )
+
+    return check
+
+
+def whole_number(name: str) -> Any:
+    """A `type` for a count that is zero or more."""
+
+    def check(word: str) -> int:
+        if re.fullmatch("[0-9]{1,9}", word):
+            return int(word)
+        raise UsageError(f"{name} can't be {word!r}", mend="A whole number is needed, such as 3.")
+
+    return check
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant; "" if none is near."""
+    return next(iter(near(word, known)), "")
+
+
+def split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
+    """The shared options at the front, the first other word, and everything behind it.
+
+    The first word is "" if there is none. --help and --version, where a command would stand,
+    count as one. Raises UsageError for any other option there.
+    """
+    shared: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in _WITH_A_VALUE:
+            if not rest:
+                raise UsageError(f"{word} needs a value")
+            shared += [word, rest.pop(0)]
+        elif word in _WITHOUT or word.partition("=")[0] in _WITH_A_VALUE:
+            shared.append(word)
+        elif word.startswith("-") and word not in _ALONE:
+            _refuse_before_the_command(word)
+        else:
+            return shared, word, rest
+    return shared, "", []
+
+
+def is_a_file(word: str) -> bool:
+    """The rule of the short form, `genoci FILE.yaml`: it depends on the word, not on the disk."""
+    return "/" in word or word.endswith((".yaml", ".yml"))
+
+
+def _refuse_before_the_command(word: str) -> NoReturn:
+    option = word.partition("=")[0]
+    meant = nearest(option, [*_WITH_A_VALUE, *_WITHOUT, *_ALONE])
+    raise UsageError(
+        f"there is no option {option} that stands before the command",
+        mend=f"Did you mean {meant}?"
+        if meant
+        else "Options of a command stand behind it: genoci COMMAND --help",
+    )
+
+
+def _indented(lines: str) -> str:
+    return "\n".join(f"  {line}" for line in lines.strip().splitlines())

@@ -1,0 +1,147 @@
+"""Output that arrives in pieces, as lines; and events, as lines for people."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from genoci import errors
+from genoci.build.events import (
+    AnyEvent,
+    Failed,
+    Finished,
+    Output,
+    Skipped,
+    Started,
+    Stepped,
+    Warned,
+)
+from genoci.cli import text
+
+# A progress bar's lone CRs end lines as well, so that none of its states is lost.
+_END = re.compile(r"\r*\n|\r+")
+_LONGEST = 1 << 22  # characters of an unfinished line that are held; more are shown in pieces
+_TAIL = 20
+GUTTER = "  | "  # so that no command's output can pass for a message of ours
+
+
+class Line(NamedTuple):
+    """One line for people, without its newline; a terminal gives `lead`, or else all, a style."""
+
+    text: str
+    style: str = ""
+    lead: str = ""
+
+
+class Assembler:
+    """Puts pieces of output together to whole lines; nothing is dropped."""
+
+    def __init__(self) -> None:
+        self._held = io.StringIO()
+        self._after_cr = False
+
+    def feed(self, piece: str) -> list[str]:
+        """The lines that `piece` completes."""
+        if self._after_cr:
+            piece = "\r" + piece
+        # Whether a CR at the very end stands alone or before an LF, the next piece will tell.
+        whole = piece.rstrip("\r")
+        self._after_cr = len(whole) < len(piece)
+        lines, start = [], 0
+        for end in _END.finditer(whole):
+            self._held.write(whole[start : end.start()])
+            start = end.end()
+            line = self._take()
+            if line or "\n" in end[0]:
+                lines.append(line)
+        self._held.write(whole[start:])
+        return [*lines, self._take()] if self._held.tell() > _LONGEST else lines
+
+    def rest(self) -> list[str]:
+        """The unfinished line, if there is one, taken for finished."""
+        self._after_cr = False
+        return [self._take()] if self._held.tell() else []
+
+    def unfinished(self) -> str:
+        """The beginning of the unfinished line, more than a terminal is wide; "" if none is."""
+        return self._held.getvalue()[:1000] if self._held.tell() else ""
+
+    def _take(self) -> str:
+        line = self._held.getvalue()
+        self._held = io.StringIO()
+        return line
+
+
+class Telling:
+    """Turns events into lines for people, in order, and complete."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self.output = Assembler()
+        self._debug = debug
+        self._started = time.monotonic()
+
+    def lines(self, event: AnyEvent) -> Iterator[Line]:
+        """What `event` says; before anything else, an unfinished line of output is ended."""
+        if isinstance(event, Output):
+            yield from (Line(GUTTER + line, "dim") for line in self.output.feed(event.text))
+            return
+        yield from self.rest()
+        match event:
+            case Started():
+                self._started = time.monotonic()
+                yield Line(f"[{event.number}/{event.total}] {event.target}", "bold")
+            case Stepped():
+                yield Line(f"  {first_line(event.step)}")
+            case Warned():
+                yield Line(f"{_of(event.target)}{event.what}", "yellow", "warning: ")
+                yield from _indented(event.mend)
+            case Finished():
+                took = text.duration(time.monotonic() - self._started)
+                yield Line(f"  done in {took}: {', '.join(event.tags)}", "green")
+            case Failed():
+                yield from failure(event, debug=self._debug)
+            case Skipped():
+                yield Line(f"{event.target}: not built, because of {event.because}", "yellow")
+
+    def rest(self) -> Iterator[Line]:
+        """The unfinished line of output, if there is one."""
+        yield from (Line(GUTTER + line, "dim") for line in self.output.rest())
+
+
+def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
+    """What failed and where, the last lines that were said, and the mend."""
+    if not hasattr(errors, event.kind):
+        yield from _bug(event, debug=debug)
+        return
+    place = event.where or event.target
+    yield Line(f"{place}: {event.what}" if place else event.what, "bold red", "error: ")
+    tail = [line for said in event.tail for line in _END.split(said)][-_TAIL:]
+    if tail:
+        yield Line("  the last lines of its output:")
+        yield from (Line(GUTTER + line, "dim") for line in tail)
+    yield from _indented(event.mend)
+
+
+def _bug(event: Failed, *, debug: bool) -> Iterator[Line]:
+    """An exception that is none of ours: its traceback came along as the tail."""
+    if debug:
+        yield from (Line(line) for line in event.tail)
+    yield Line(f"{_of(event.target)}a bug in genoci: {event.what}", "bold red", "error: ")
+    yield from _indented("Run it again with --debug to see where it is, and please report it.")
+
+
+def first_line(step: str) -> str:
+    """A step's description on one line."""
+    first, *more = step.strip().splitlines() or [""]
+    return f"{first} …" if more else first
+
+
+def _indented(mend: str) -> Iterator[Line]:
+    yield from (Line(f"  {line}") for line in mend.splitlines())
+
+
+def _of(target: str) -> str:
+    return f"target {target}: " if target else ""

@@ -1,0 +1,28 @@
+"""What every command is handed besides its own arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from genoci.cli.messages import Messages
+from genoci.cli.results import Results
+from genoci.settings import Settings
+
+if TYPE_CHECKING:
+    from genoci.cli.progress import Progress
+
+
+class Session(NamedTuple):
+    """Where things are, where to say things, and how: the shared options, settled."""
+
+    settings: Settings
+    results: Results
+    messages: Messages
+    progress_kind: str
+    debug: bool
+
+    def progress(self) -> Progress:
+        """A display of events, of the kind that was asked for; to be closed by the caller."""
+        from genoci.cli.progress import choose
+
+        return choose(self.progress_kind, self.messages, debug=self.debug)

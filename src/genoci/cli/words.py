@@ -1,0 +1,83 @@
+"""Words of other tools, and where genoci has what they stand for."""
+
+from __future__ import annotations
+
+_PUSH = "Copy it with skopeo: skopeo copy oci:LAYOUT:TAG docker://HOST/NAME:TAG"
+_PULL = "Copy it with skopeo: skopeo copy docker://HOST/NAME:TAG oci:LAYOUT:TAG"
+_REGISTRY = "genoci speaks to no registry; skopeo login and skopeo copy do."
+_CONTAINERS = "genoci builds images and keeps no containers running."
+_YAML = "Images are made by targets in a YAML file:"
+
+ANSWERS = {
+    # looking
+    "images": "The tags of the layout: genoci ls",
+    "image": "The tags of the layout: genoci ls; one of them: genoci inspect TAG",
+    "list": "The tags of the layout: genoci ls",
+    "tags": "The tags of the layout: genoci ls",
+    "history": "The history is part of: genoci inspect TAG",
+    "stat": "Manifest, layers and history: genoci inspect TAG",
+    "show": "Manifest, config, layers and history: genoci inspect TAG",
+    "manifest": "The manifest is part of: genoci inspect TAG --json",
+    "info": "An image: genoci inspect TAG; the layout: genoci ls",
+    # making
+    "new": f"{_YAML} `base: empty` starts from nothing.",
+    "init": f"Nothing is to be set up: the first build makes the layout. {_YAML} genoci build",
+    "create": f"{_YAML} `base: empty` starts from nothing; genoci build",
+    "from": f"{_YAML} `base: TAG` says what a target stands on.",
+    "add": f"{_YAML} `copy: SRC DEST` or `expand: TARBALL`; genoci build",
+    "copy": f"{_YAML} `copy: SRC DEST`; genoci build",
+    "cp": f"{_YAML} `copy: SRC DEST`; out of an image: genoci unpack TAG DIR",
+    "insert": f"{_YAML} `copy: SRC DEST` puts files into a layer; genoci build",
+    "expand": f"{_YAML} `expand: TARBALL`; genoci build",
+    "import": f"{_YAML} `base: empty` with `expand: TARBALL`; genoci build",
+    "repack": f"{_YAML} what a target's `copy` and `run` change becomes its layer; genoci build",
+    "commit": f"{_YAML} what a target's `copy` and `run` change becomes its layer; genoci build",
+    "bud": "genoci build -f FILE.yaml",
+    "buildx": "genoci build -f FILE.yaml",
+    "make": "genoci build -f FILE.yaml",
+    # running
+    "run": f"{_YAML} `run: COMMAND`. To look around in an image: genoci shell TAG -- COMMAND",
+    "exec": "In a throw-away copy of an image: genoci shell TAG -- COMMAND",
+    "enter": "In a throw-away copy of an image: genoci shell TAG",
+    "chroot": "In a throw-away copy of an image: genoci shell TAG",
+    "ps": _CONTAINERS,
+    "start": _CONTAINERS,
+    "stop": _CONTAINERS,
+    "kill": _CONTAINERS,
+    "logs": _CONTAINERS,
+    "attach": _CONTAINERS,
+    "containers": _CONTAINERS,
+    # registries and archives
+    "push": _PUSH,
+    "pull": _PULL,
+    "fetch": _PULL,
+    "login": _REGISTRY,
+    "logout": _REGISTRY,
+    "search": _REGISTRY,
+    "save": "The root filesystem: genoci export TAG FILE.tar; "
+    "the image: skopeo copy oci:LAYOUT:TAG oci-archive:FILE.tar",
+    "load": "Copy it with skopeo: skopeo copy docker-archive:FILE.tar oci:LAYOUT:TAG",
+    # changing and removing
+    "raw": "genoci unpack TAG DIR; genoci config TAG …; genoci inspect TAG --json",
+    "label": "genoci config TAG --label K=V",
+    "annotate": "genoci config TAG --annotation K=V",
+    "rename": "genoci tag TAG NEW, then genoci rm TAG",
+    "rmi": "genoci rm TAG, then genoci gc",
+    "remove": "genoci rm TAG, then genoci gc",
+    "delete": "genoci rm TAG, then genoci gc",
+    "untag": "genoci rm TAG",
+    "prune": "What no tag reaches: genoci gc; the state: genoci clean",
+    "system": "What no tag reaches: genoci gc; the state: genoci clean",
+    "mount": "genoci unpack TAG DIR; to look around: genoci shell TAG",
+    "umount": "genoci mounts nothing that outlives it.",
+    "unmount": "genoci mounts nothing that outlives it.",
+    "extract": "genoci unpack TAG DIR; as a tarball: genoci export TAG FILE.tar",
+    "check": "genoci fsck",
+    "verify": "genoci fsck",
+    "validate": "genoci fsck",
+}
+
+
+def answer(word: str) -> str:
+    """What genoci has for it; "" if the word is nobody's."""
+    return ANSWERS.get(word, "")

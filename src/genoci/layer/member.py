@@ -1,0 +1,70 @@
+"""A member of a tar, or of what could be one: what `expand` and `copy` put into a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from genoci.errors import ArchiveError
+from genoci.layer.entry import WHITEOUT, Entry, Kind, split
+
+
+class Placeable(Protocol):
+    """An entry and its content; `segments` are the runs of data of a sparse file, else None."""
+
+    @property
+    def entry(self) -> Entry: ...
+
+    @property
+    def segments(self) -> tuple[tuple[int, int], ...] | None: ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The whole content, holes as zeros."""
+
+    def runs(self) -> Iterator[tuple[int, bytes]]:
+        """The content without its holes, each piece with its offset."""
+
+
+class Sourced(NamedTuple):
+    """A member that no tar ever held: a file of the host, or of another image."""
+
+    entry: Entry
+    content: Callable[[], Iterator[bytes]]
+
+    @property
+    def segments(self) -> None:
+        return None
+
+    def chunks(self) -> Iterator[bytes]:
+        return self.content()
+
+    def runs(self) -> Iterator[tuple[int, bytes]]:
+        offset = 0
+        for chunk in self.content():
+            yield offset, chunk
+            offset += len(chunk)
+
+
+def stripped(entry: Entry, components: int) -> Entry | None:
+    """The entry without the first components of its name; None if nothing is left of it."""
+    if not components:
+        return entry
+    parts = entry.path.split(b"/")
+    if len(parts) <= components or not entry.path:
+        return None
+    link = entry.link
+    if entry.kind is Kind.HARDLINK:
+        link = b"/".join(link.split(b"/")[components:])
+    return msgspec.structs.replace(entry, path=b"/".join(parts[components:]), link=link)
+
+
+def refuse_whiteout(entry: Entry) -> None:
+    """Raise ArchiveError for a whiteout: only layers have them, plain tarballs do not."""
+    if split(entry.path)[1].startswith(WHITEOUT):
+        raise ArchiveError(
+            f"{entry.path.decode(errors='backslashreplace')} is a whiteout, "
+            "and a plain tarball has none",
+            mend="If this is a layer of an image, use the image as a base.",
+        )

@@ -1,0 +1,241 @@
+"""Thin wrappers of the system calls that Python 3.11 lacks; they raise OSError and hold no policy.
+
+Numbers and structures are those of the kernel's uapi headers; the calls that came after 2011 have
+the same number on every architecture that is named here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import platform
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+_NUMBERS = {
+    "x86_64": {"pivot_root": 155},
+    "aarch64": {"pivot_root": 41},
+}.get(platform.machine(), {})
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
+_OPENAT2, _MOUNT_SETATTR = 437, 442
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+AT_SYMLINK_NOFOLLOW = 0x100
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_NOATIME, MS_BIND, MS_MOVE = 32, 1024, 4096, 8192
+MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 16384, 1 << 17, 1 << 18, 1 << 19, 1 << 20
+MNT_FORCE, MNT_DETACH, UMOUNT_NOFOLLOW = 1, 2, 8
+
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID = 0x1, 0x2
+MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 0x4, 0x8
+OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
+MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
+
+RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 0x01, 0x02, 0x04
+RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
+
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+FICLONE = 0x40049409
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
+PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 23, 24, 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+
+
+def _check(result: int, *names: bytes | str | None) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        paths = [name for name in names if name is not None]
+        raise OSError(number, os.strerror(number), *paths[:1])
+    return result
+
+
+def _syscall(number: int, *arguments: object) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *arguments))
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(ctypes.c_int(flags)))
+
+
+def setns(fd: int, flags: int) -> None:
+    _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)))
+
+
+def mount(
+    source: bytes | None, target: bytes, fstype: bytes | None, flags: int = 0, data: bytes = b""
+) -> None:
+    """mount(2); `data` is at most a page."""
+    result = _libc.mount(source, target, fstype, ctypes.c_ulong(flags), data or None)
+    _check(result, target)
+
+
+def umount(target: bytes, flags: int = 0) -> None:
+    _check(_libc.umount2(target, ctypes.c_int(flags)), target)
+
+
+def pivot_root(new: bytes, old: bytes) -> None:
+    _syscall(_NUMBERS["pivot_root"], ctypes.c_char_p(new), ctypes.c_char_p(old))
+
+
+def open_tree(dirfd: int, path: bytes, flags: int) -> int:
+    """A descriptor of a mount; with OPEN_TREE_CLONE of a detached copy of it."""
+    return _syscall(_OPEN_TREE, ctypes.c_int(dirfd), ctypes.c_char_p(path), ctypes.c_uint(flags))
+
+
+def move_mount(from_fd: int, from_path: bytes, to_fd: int, to_path: bytes, flags: int) -> None:
+    _syscall(
+        _MOVE_MOUNT,
+        ctypes.c_int(from_fd),
+        ctypes.c_char_p(from_path),
+        ctypes.c_int(to_fd),
+        ctypes.c_char_p(to_path),
+        ctypes.c_uint(flags),
+    )
+
+
+def mount_setattr(
+    dirfd: int, path: bytes, flags: int, *, set: int = 0, clear: int = 0, propagation: int = 0
+) -> None:
+    """mount_setattr(2): `set` and `clear` are MOUNT_ATTR_ bits, `propagation` an MS_ one."""
+    attributes = struct.pack("=QQQQ", set, clear, propagation, 0)
+    _syscall(
+        _MOUNT_SETATTR,
+        ctypes.c_int(dirfd),
+        ctypes.c_char_p(path),
+        ctypes.c_uint(flags),
+        ctypes.c_char_p(attributes),
+        ctypes.c_size_t(len(attributes)),
+    )
+
+
+def fsopen(fstype: bytes) -> int:
+    return _syscall(_FSOPEN, ctypes.c_char_p(fstype), ctypes.c_uint(1))
+
+
+def fsconfig_string(fd: int, key: bytes, value: bytes) -> None:
+    arguments = (ctypes.c_char_p(key), ctypes.c_char_p(value), ctypes.c_int(0))
+    _syscall(_FSCONFIG, ctypes.c_int(fd), ctypes.c_uint(FSCONFIG_SET_STRING), *arguments)
+
+
+def fsconfig_flag(fd: int, key: bytes) -> None:
+    arguments = (ctypes.c_char_p(key), None, ctypes.c_int(0))
+    _syscall(_FSCONFIG, ctypes.c_int(fd), ctypes.c_uint(FSCONFIG_SET_FLAG), *arguments)
+
+
+def fsconfig_create(fd: int) -> None:
+    arguments = (None, None, ctypes.c_int(0))
+    _syscall(_FSCONFIG, ctypes.c_int(fd), ctypes.c_uint(FSCONFIG_CMD_CREATE), *arguments)
+
+
+def fsmount(fd: int, attributes: int = 0) -> int:
+    return _syscall(_FSMOUNT, ctypes.c_int(fd), ctypes.c_uint(1), ctypes.c_uint(attributes))
+
+
+def openat2(dirfd: int, path: bytes, flags: int, *, mode: int = 0, resolve: int = 0) -> int:
+    """openat2(2); the descriptor is close-on-exec."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    result = _libc.syscall(
+        ctypes.c_long(_OPENAT2),
+        ctypes.c_int(dirfd),
+        ctypes.c_char_p(path),
+        ctypes.c_char_p(how),
+        ctypes.c_size_t(len(how)),
+    )
+    return _check(result, path)
+
+
+def renameat2(old_fd: int, old: bytes, new_fd: int, new: bytes, flags: int) -> None:
+    _check(_libc.renameat2(old_fd, old, new_fd, new, ctypes.c_uint(flags)), old)
+
+
+def ficlone(source_fd: int, target_fd: int) -> None:
+    """Share the source's extents with the target (ioctl_ficlone(2))."""
+    fcntl.ioctl(target_fd, FICLONE, source_fd)
+
+
+def syncfs(fd: int) -> None:
+    _check(_libc.syncfs(ctypes.c_int(fd)))
+
+
+def prctl(option: int, second: int = 0, third: int = 0, fourth: int = 0, fifth: int = 0) -> int:
+    arguments = [ctypes.c_ulong(value) for value in (second, third, fourth, fifth)]
+    return _check(_libc.prctl(ctypes.c_int(option), *arguments))
+
+
+def set_parent_death_signal(number: int) -> None:
+    """Be sent a signal when the parent dies; forgotten at every change of credentials."""
+    prctl(PR_SET_PDEATHSIG, number)
+
+
+def set_no_new_privileges() -> None:
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def set_capabilities(*, effective: int, permitted: int, inheritable: int) -> None:
+    """capset(2) of this thread; each a set of bits, bit N for capability number N."""
+    header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
+    words = [
+        value >> shift & 0xFFFFFFFF
+        for shift in (0, 32)
+        for value in (effective, permitted, inheritable)
+    ]
+    _check(_libc.capset(ctypes.byref(header), struct.pack("=6I", *words)))
+
+
+def get_capabilities() -> int:
+    """The effective set of this thread, as bits."""
+    header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
+    words = ctypes.create_string_buffer(24)
+    _check(_libc.capget(ctypes.byref(header), words))
+    low, _, _, high, _, _ = struct.unpack("=6I", words.raw)
+    return int(low) | int(high) << 32
+
+
+def landlock_abi() -> int:
+    """The kernel's Landlock version; 0: it has none."""
+    result = _libc.syscall(ctypes.c_long(_LANDLOCK_CREATE), None, ctypes.c_size_t(0), 1)
+    return max(0, int(result))
+
+
+def landlock_create(handled_fs: int, *, scoped: int = 0) -> int:
+    """A ruleset that forbids the `handled_fs` accesses except where a rule allows them."""
+    ruleset = struct.pack("=QQQ", handled_fs, 0, scoped)
+    size = len(ruleset) if scoped else 8
+    return _syscall(
+        _LANDLOCK_CREATE, ctypes.c_char_p(ruleset), ctypes.c_size_t(size), ctypes.c_uint(0)
+    )
+
+
+def landlock_allow(ruleset_fd: int, beneath_fd: int, access: int) -> None:
+    rule = struct.pack("=Qi", access, beneath_fd)
+    arguments = (ctypes.c_int(1), ctypes.c_char_p(rule), ctypes.c_uint(0))
+    _syscall(_LANDLOCK_ADD, ctypes.c_int(ruleset_fd), *arguments)
+
+
+def landlock_restrict(ruleset_fd: int) -> None:
+    """Apply the ruleset to this thread and all that it starts; needs no_new_privs."""
+    _syscall(_LANDLOCK_RESTRICT, ctypes.c_int(ruleset_fd), ctypes.c_uint(0))

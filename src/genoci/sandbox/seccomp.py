@@ -1,0 +1,114 @@
+"""The system calls that a container does not get, as container engines have it by default."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import platform
+from typing import Any, Protocol
+
+_REFUSED = [
+    "keyctl",
+    "add_key",
+    "request_key",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "open_by_handle_at",
+    "name_to_handle_at",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "create_module",
+    "setns",
+    "mount",
+    "umount",
+    "umount2",
+    "pivot_root",
+    "open_tree",
+    "move_mount",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "swapon",
+    "swapoff",
+    "reboot",
+    "acct",
+    "settimeofday",
+    "clock_settime",
+    "clock_adjtime",
+    "adjtimex",
+    "quotactl",
+    "quotactl_fd",
+    "syslog",
+    "lookup_dcookie",
+    "nfsservctl",
+    "vm86",
+    "vm86old",
+    "iopl",
+    "ioperm",
+    "move_pages",
+    "mbind",
+    "migrate_pages",
+    "set_mempolicy",
+    "vhangup",
+    "uselib",
+    "ustat",
+    "sysfs",
+    "_sysctl",
+    "fanotify_init",
+    "process_madvise",
+    "listmount",
+    "statmount",
+]
+# The 32-bit ways into the same kernel.
+_OTHER_ABIS = {"x86_64": ("X86", "X32"), "aarch64": ("ARM",)}
+_CLONE_NEWUSER = 0x10000000
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+
+
+class Filter(Protocol):
+    def load(self) -> None:
+        """Apply the filter to this process and all that it starts; needs no_new_privs."""
+
+
+@functools.cache
+def default_filter() -> Filter | None:
+    """The filter; None where libseccomp is missing: the caller says so."""
+    try:
+        import pyseccomp
+    except (ImportError, OSError, RuntimeError):
+        return None
+    return _built(pyseccomp)
+
+
+def _built(library: Any) -> Filter:
+    chosen = library.SyscallFilter(library.ALLOW)
+    for arch in _OTHER_ABIS.get(platform.machine(), ()):
+        chosen.add_arch(getattr(library.Arch, arch))
+    refused = library.ERRNO(errno.EPERM)
+    for name in _REFUSED:
+        _add(chosen, refused, name)
+    for name in ("clone", "unshare"):
+        flag = library.Arg(0, library.MASKED_EQ, _CLONE_NEWUSER, _CLONE_NEWUSER)
+        _add(chosen, refused, name, flag)
+    for request in (_TIOCSTI, _TIOCLINUX):
+        argument = library.Arg(1, library.MASKED_EQ, 0xFFFFFFFF, request)
+        _add(chosen, refused, "ioctl", argument)
+    # Its flags lie in memory, which a filter can't read; without it programs call clone.
+    _add(chosen, library.ERRNO(errno.ENOSYS), "clone3")
+    filtered: Filter = chosen
+    return filtered
+
+
+def _add(chosen: Any, action: int, name: str, *arguments: Any) -> None:
+    with contextlib.suppress(OSError):  # a call that this libseccomp, or this machine, has not
+        chosen.add_rule(action, name, *arguments)

@@ -1,0 +1,243 @@
+"""Snapshots as plain trees, each a copy of its parent's: for where there is nothing better.
+
+On a filesystem that can share blocks between files (btrfs, XFS, bcachefs) a copy takes no space.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from genoci import linux
+from genoci.layer.beneath import Beneath
+from genoci.layer.entry import join
+from genoci.layer.tree import LiveTree
+from genoci.oci.digest import Digest
+from genoci.snapshot.driver import Active, Candidate
+from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
+from genoci.snapshot.store import Place, Store
+
+_CHUNK = 1 << 20
+_CANNOT_SHARE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
+_FOREIGN_XATTRS = (errno.EOPNOTSUPP, errno.EPERM)
+
+
+class Copy:
+    """A Snapshotter."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def exists(self, chain_id: Digest) -> bool:
+        return self._store.exists(chain_id)
+
+    def making(self, chain_id: Digest) -> AbstractContextManager[None]:
+        return self._store.making(chain_id)
+
+    def remove(self, chain_id: Digest) -> None:
+        self._store.remove(chain_id)
+
+    def sweep(self) -> None:
+        self._store.sweep()
+
+    @contextlib.contextmanager
+    def prepare(self, parent: Digest | None) -> Iterator[Active]:
+        with self._store.using(parent) as chain, self._store.place(parent) as place:
+            fs = place.path / "fs"
+            if chain:
+                copy_tree(chain[0], fs)
+            else:
+                os.utime(fs, ns=(0, 0))
+            with _mounted(place, chain) as active:
+                yield active
+
+    def failed(self) -> AbstractContextManager[Active] | None:
+        return self._reopened() if self._store.has_failed() else None
+
+    @contextlib.contextmanager
+    def _reopened(self) -> Iterator[Active]:
+        with self._store.failed() as (place, parent), self._store.using(parent) as chain:
+            try:
+                with _mounted(place, chain) as active:
+                    yield active
+            finally:
+                place.clear()
+
+
+@contextlib.contextmanager
+def _mounted(place: Place, chain: list[Path]) -> Iterator[Active]:
+    with MountedRoot(place, has_parent=bool(chain), nominate=candidates) as active:
+        if chain:
+            bind(chain[0], place.path / PARENT, read_only=True)
+        bind(place.path / "fs", place.path / ROOT)
+        yield active
+
+
+def candidates(fs: Path, parent: Path | None) -> Iterator[Candidate]:
+    """Every path of both trees: nothing tells which were touched."""
+    for top in (fs, parent):
+        if top is not None:
+            with LiveTree(top) as tree:
+                yield from (Candidate(path) for path in tree.paths())
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Make the empty directory `target` the same as `source`, links, holes, times and all."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    with contextlib.ExitStack() as stack:
+        fds = [os.open(path, flags) for path in (source, target)]
+        for fd in fds:
+            stack.callback(os.close, fd)
+        copying = _Copying(Beneath(fds[0]), Beneath(fds[1]))
+        stack.callback(copying.close)
+        copying.run()
+
+
+def copy_metadata(source: Path, target: Path) -> None:
+    """Give one directory the owner, mode, xattrs and times of the other."""
+    _copy_metadata(os.fsencode(source), os.fsencode(target), os.stat(source))
+
+
+class _Copying:
+    def __init__(self, source: Beneath, target: Beneath) -> None:
+        self._source = source
+        self._target = target
+        self._names: dict[tuple[int, int], bytes] = {}  # of files that have several
+        self._shares = True
+
+    def close(self) -> None:
+        self._source.close()
+        self._target.close()
+
+    def run(self) -> None:
+        directories = [b""]
+        for above in directories:  # it grows: parents come before what is in them
+            for name in os.listdir(self._source.directory(above)):
+                path = join(above, os.fsencode(name))
+                if self._copy(path):
+                    directories.append(path)
+        for path in reversed(directories):
+            self._finish(path, os.fstat(self._source.directory(path)))
+
+    def _copy(self, path: bytes) -> bool:
+        """Copy one name; whether it is a directory, which is empty then, and gets its own later."""
+        source, name = self._source.parent(path)
+        target, _ = self._target.parent(path)
+        status = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            return True
+        if status.st_nlink > 1:
+            known = self._names.setdefault((status.st_dev, status.st_ino), path)
+            if known != path:
+                self._link(known, path)
+                return False
+        if stat.S_ISREG(status.st_mode):
+            self._copy_file(source, target, name, status)
+        elif stat.S_ISLNK(status.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        else:
+            os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=target)
+        self._finish(path, status)
+        return False
+
+    def _link(self, known: bytes, path: bytes) -> None:
+        above, old = self._target.parent(known)
+        above = os.dup(above)
+        try:
+            below, new = self._target.parent(path)
+            os.link(old, new, src_dir_fd=above, dst_dir_fd=below, follow_symlinks=False)
+        finally:
+            os.close(above)
+
+    def _finish(self, path: bytes, status: os.stat_result) -> None:
+        source, name = self._source.parent(path)
+        target, _ = self._target.parent(path)
+        _copy_metadata(_through(source, name), _through(target, name), status)
+
+    def _copy_file(self, source: int, target: int, name: bytes, status: os.stat_result) -> None:
+        with contextlib.ExitStack() as stack:
+            old = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+            stack.callback(os.close, old)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            new = os.open(name, flags, 0o600, dir_fd=target)
+            stack.callback(os.close, new)
+            if not status.st_size or (self._shares and self._share(old, new)):
+                return
+            os.ftruncate(new, status.st_size)
+            for offset, length in _data(old, status):
+                _copy_range(old, new, offset, length)
+
+    def _share(self, old: int, new: int) -> bool:
+        try:
+            linux.ficlone(old, new)
+        except OSError as error:
+            if error.errno not in _CANNOT_SHARE:
+                raise
+            self._shares = False
+        return self._shares
+
+
+def _through(directory: int, name: bytes) -> bytes:
+    return b"/proc/self/fd/%d/%s" % (directory, name)
+
+
+def _copy_metadata(source: bytes, target: bytes, status: os.stat_result) -> None:
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(target, stat.S_IMODE(status.st_mode))
+    for name in _xattr_names(source):
+        value = os.getxattr(source, name, follow_symlinks=False)
+        os.setxattr(target, name, value, follow_symlinks=False)
+    times = (status.st_atime_ns, status.st_mtime_ns)
+    os.utime(target, ns=times, follow_symlinks=False)
+
+
+def _xattr_names(path: bytes) -> list[str]:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _FOREIGN_XATTRS:
+            return []
+        raise
+    return [name for name in names if name != "security.selinux"]  # the kernel gives that itself
+
+
+def _data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
+    """The runs of data of a file, (offset, length) each, without the holes between them."""
+    if status.st_blocks * 512 >= status.st_size:
+        yield 0, status.st_size
+        return
+    end = 0
+    while end < status.st_size:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            raise
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, end - start
+
+
+def _copy_range(old: int, new: int, offset: int, length: int) -> None:
+    end = offset + length
+    try:
+        while offset < end:
+            done = os.copy_file_range(old, new, end - offset, offset, offset)
+            if not done:
+                return
+            offset += done
+    except OSError as error:
+        if error.errno not in _CANNOT_SHARE:
+            raise
+        while offset < end:
+            chunk = os.pread(old, min(_CHUNK, end - offset), offset)
+            if not chunk:
+                return
+            offset += os.pwrite(new, chunk, offset)

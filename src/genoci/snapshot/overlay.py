@@ -1,0 +1,177 @@
+"""Snapshots as upper directories of overlay filesystems: each layer lies on the disk once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from genoci import linux
+from genoci.layer.beneath import Beneath
+from genoci.layer.entry import join
+from genoci.layer.tree import LiveTree
+from genoci.oci.digest import Digest
+from genoci.snapshot.copy import copy_metadata
+from genoci.snapshot.driver import Active, Candidate
+from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
+from genoci.snapshot.store import Place, Store
+
+# No index: it would tie an upper directory to its lower ones by file handles. No copying of
+# metadata alone: an upper file must be whole. Renamed directories are copied by whoever renames
+# (EXDEV). Volatile: what a crash leaves half-written is no snapshot anyway.
+_OPTIONS = b"userxattr,index=off,metacopy=off,redirect_dir=nofollow"
+_LOWERS = "lowers"
+
+
+class Overlay:
+    """A Snapshotter. The lowest snapshot is a plain directory, the others upper directories."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def exists(self, chain_id: Digest) -> bool:
+        return self._store.exists(chain_id)
+
+    def making(self, chain_id: Digest) -> AbstractContextManager[None]:
+        return self._store.making(chain_id)
+
+    def remove(self, chain_id: Digest) -> None:
+        self._store.remove(chain_id)
+
+    def sweep(self) -> None:
+        self._store.sweep()
+
+    @contextlib.contextmanager
+    def prepare(self, parent: Digest | None) -> Iterator[Active]:
+        with (
+            self._store.using(parent) as lowers,
+            self._store.place(parent) as place,
+            _mounted(place, lowers, new=True) as active,
+        ):
+            yield active
+
+    def failed(self) -> AbstractContextManager[Active] | None:
+        return self._reopened() if self._store.has_failed() else None
+
+    @contextlib.contextmanager
+    def _reopened(self) -> Iterator[Active]:
+        with self._store.failed() as (place, parent), self._store.using(parent) as lowers:
+            try:
+                with _mounted(place, lowers, new=False) as active:
+                    yield active
+            finally:
+                place.clear()
+
+
+@contextlib.contextmanager
+def _mounted(place: Place, lowers: list[Path], *, new: bool) -> Iterator[Active]:
+    fs = place.path / "fs"
+    with MountedRoot(place, has_parent=bool(lowers), nominate=candidates) as active:
+        if active.parent is None:
+            if new:
+                os.utime(fs, ns=(0, 0))
+            bind(fs, active.root)
+        else:
+            mount_read_only(place.path, lowers)
+            if new:
+                copy_metadata(active.parent, fs)
+            mount(place.path, lowers)
+        yield active
+
+
+def mount(folder: Path, lowers: list[Path]) -> None:
+    """Mount `folder`/fs over `lowers` (the topmost first) at `folder`/root.
+
+    Raises OSError. Makes what else it needs in `folder`.
+    """
+    for name in ("work", ROOT):
+        (folder / name).mkdir(mode=0o700)
+    options = b"volatile,upperdir=fs,workdir=work," + _linked(folder, lowers)
+    _mount(folder, ROOT, options)
+
+
+def mount_read_only(folder: Path, lowers: list[Path]) -> None:
+    """Mount what `lowers` are together at `folder`/parent-root."""
+    if len(lowers) == 1:  # too few for an overlay without an upper directory
+        bind(lowers[0], folder / PARENT, read_only=True)
+        return
+    (folder / PARENT).mkdir(mode=0o700)
+    _mount(folder, PARENT, _linked(folder, lowers))
+
+
+def _linked(folder: Path, lowers: list[Path]) -> bytes:
+    """The option that names the lower directories.
+
+    The kernel takes one page of options, and splits them at colons and commas; links with short
+    names keep a hundred layers within it, whatever the path of the state is.
+    """
+    links = folder / _LOWERS
+    if not links.exists():
+        links.mkdir(mode=0o700)
+        for number, lower in enumerate(lowers):
+            (links / str(number)).symlink_to(lower.absolute())
+    return b"lowerdir=" + b":".join(b"%s/%d" % (_LOWERS.encode(), i) for i in range(len(lowers)))
+
+
+def _mount(folder: Path, target: str, options: bytes) -> None:
+    with _working_in(folder):  # options hold relative paths
+        linux.mount(
+            b"overlay", target.encode(), b"overlay", linux.MS_NODEV, _OPTIONS + b"," + options
+        )
+
+
+@contextlib.contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+def candidates(upper: Path, parent: Path | None) -> Iterator[Candidate]:
+    """What the upper directory holds, and what of the parent's it hides.
+
+    Names and inode numbers are the upper directory's: through the mount hard links show
+    different numbers.
+    """
+    with contextlib.ExitStack() as stack:
+        below = stack.enter_context(LiveTree(parent)) if parent is not None else None
+        fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, fd)
+        directories = Beneath(fd)
+        stack.callback(directories.close)
+        pending = [(b"", False)]
+        while pending:
+            path, hiding = pending.pop()
+            directory = directories.directory(path)
+            hiding = hiding or _is_opaque(directory)
+            if hiding and below is not None:
+                yield from (Candidate(join(path, name)) for name in below.names(path))
+            directory = directories.directory(path)
+            for name in map(os.fsencode, os.listdir(directory)):
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                child = join(path, name)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append((child, hiding))
+                    yield Candidate(child)
+                elif _is_whiteout(status):
+                    yield Candidate(child)
+                else:
+                    yield Candidate(child, status.st_ino)
+
+
+def _is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def _is_opaque(directory: int) -> bool:
+    try:
+        return os.getxattr(directory, "user.overlay.opaque") == b"y"
+    except OSError:
+        return False

@@ -1,0 +1,351 @@
+"""The directory in which a driver's snapshots lie: what is whole, what is in use, what is dead.
+
+    FOLDER/<chain ID>/        a snapshot
+    FOLDER/active-<random>/   one that is being made, or was when its maker died
+    FOLDER/failed/            what a failed build left
+    FOLDER/dead-<random>/     one that is being removed
+
+Each holds `fs` (the tree, or the overlay's upper directory), `parent` (a chain ID, or nothing),
+`boot` (when it was made), `lock`, and `synced` once all of it is known to be on the disk. Whatever
+is not yet whole has another name than what is, and renaming is the last step: a process killed at
+any moment leaves nothing that could be taken for a snapshot. Data are not synced when a snapshot
+is made, so one without `synced` counts only until the machine restarts; `sweep` syncs and marks
+those that have been there for a while, when the kernel has written most of it anyway.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from genoci import linux
+from genoci.errors import StorageError
+from genoci.layer.remove import remove
+from genoci.oci.digest import Digest
+
+_FAILED = "failed"
+_ACTIVE, _DEAD = "active-", "dead-"
+_SNAPSHOT = re.compile(r"[0-9a-f]{64}")
+_PERMANENT = ("fs", "parent", "boot", "lock", "synced")
+_MOUNT_POINTS = ("root", "parent-root")
+_WHILE = 60  # seconds after which the kernel has written most of it: see proc(5), dirty_expire
+
+
+class Store:
+    """The snapshots of one driver and one id map. Any number of processes may use it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path(self, chain_id: Digest) -> Path:
+        return self._folder / chain_id.hex
+
+    def exists(self, chain_id: Digest) -> bool:
+        """Whether the snapshot and all below it are whole."""
+        return self._chain(chain_id) is not None
+
+    @contextlib.contextmanager
+    def using(self, chain_id: Digest | None) -> Iterator[list[Path]]:
+        """The `fs` directories of a snapshot and of all below it, the topmost first.
+
+        None of them is removed before the block ends. Raises StorageError if one is missing.
+        """
+        chain = [] if chain_id is None else self._chain(chain_id)
+        with contextlib.ExitStack() as stack:
+            for path in chain or []:
+                held = _hold(path, fcntl.LOCK_SH)
+                if held is None:
+                    chain = None
+                    break
+                stack.callback(os.close, held)
+            if chain is None:
+                raise StorageError(
+                    f"the snapshot {chain_id} has been removed", mend="Start the build again."
+                )
+            yield [path / "fs" for path in chain]
+
+    @contextlib.contextmanager
+    def making(self, chain_id: Digest) -> Iterator[None]:
+        """Until the block ends no other process is in such a block for the same snapshot."""
+        path = self._folder / f"{chain_id.hex}.making"
+        while True:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                if os.fstat(fd).st_nlink:
+                    yield
+                    os.unlink(path)
+                    return
+            finally:
+                os.close(fd)
+
+    @contextlib.contextmanager
+    def place(self, parent: Digest | None) -> Iterator[Place]:
+        """A new directory of our own, with an empty `fs`; gone at the end unless it was renamed."""
+        path, lock = self._new_directory()
+        place = Place(self, path, lock)
+        try:
+            (path / "fs").mkdir(mode=0o755)
+            (path / "fs").chmod(0o755)
+            (path / "parent").write_text(str(parent or ""))
+            (path / "boot").write_text(_boot())
+            yield place
+        finally:
+            try:
+                if place.is_unnamed:
+                    self.bury(path)
+            finally:
+                os.close(lock)
+
+    @contextlib.contextmanager
+    def failed(self) -> Iterator[tuple[Place, Digest | None]]:
+        """The failed root and what it stands on, held; it stays there afterwards."""
+        path = self._folder / _FAILED
+        try:
+            lock = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                "the failed root is in use", mend="Leave the other shell in it first."
+            ) from error
+        if lock is None:
+            raise StorageError("there is no failed root")
+        try:
+            yield Place(self, path, lock), _parent(path)
+        finally:
+            os.close(lock)
+
+    def has_failed(self) -> bool:
+        path = self._folder / _FAILED
+        if not _is_whole(path):
+            return False
+        parent = _parent(path)
+        return parent is None or self.exists(parent)
+
+    def remove(self, chain_id: Digest) -> None:
+        """Idempotent; what stands on the snapshot does not exist any more either."""
+        path = self.path(chain_id)
+        if path.exists() and not self._bury_if_unused(path):
+            raise StorageError(
+                f"the snapshot {chain_id} is in use", mend="Wait for the build to end."
+            )
+
+    def sweep(self) -> None:
+        """Remove what nothing uses and nothing ever will; make durable what has been there long."""
+        lasting: list[Path] = []
+        for name in os.listdir(self._folder):
+            path = self._folder / name
+            if name.endswith(".making"):
+                _remove_abandoned(path)
+            elif name.startswith((_ACTIVE, _DEAD)):
+                self._bury_if_unused(path)
+            elif name == _FAILED:
+                if not self.has_failed():
+                    self._bury_if_unused(path)
+            elif _SNAPSHOT.fullmatch(name):
+                if not self.exists(Digest("sha256", name)):
+                    self._bury_if_unused(path)
+                elif not (path / "synced").exists() and _has_lasted(path):
+                    lasting.append(path)
+        if lasting:
+            self._sync(lasting)
+
+    def rename(self, path: Path, chain_id: Digest) -> None:
+        """Give the directory its name; if that snapshot exists, remove the directory instead."""
+        target = self.path(chain_id)
+        while not _renamed(path, target):
+            if _is_whole(target):
+                self.bury(path)
+                return
+            self.bury(target)
+
+    def rename_failed(self, path: Path) -> None:
+        target = self._folder / _FAILED
+        while not _renamed(path, target):
+            old = self._folder / f"{_DEAD}{secrets.token_hex(8)}"
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(target, old)
+                self._bury_if_unused(old)
+
+    def bury(self, path: Path) -> None:
+        """Remove a directory that is ours, or nobody's; it loses its name at once."""
+        dead = path
+        if not path.name.startswith(_DEAD):
+            dead = path.with_name(f"{_DEAD}{secrets.token_hex(8)}")
+            try:
+                os.rename(path, dead)
+            except FileNotFoundError:
+                return
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # Never by force: if one of them were still mounted, this fails, instead of removing
+            # what is below.
+            for name in _MOUNT_POINTS:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    os.rmdir(dead / name)
+            with contextlib.suppress(FileNotFoundError):  # another process is removing it as well
+                remove(folder, os.fsencode(dead.name))
+        finally:
+            os.close(folder)
+
+    def _chain(self, chain_id: Digest) -> list[Path] | None:
+        """The directories of a snapshot and those below it; None if one is missing or not whole."""
+        chain: list[Path] = []
+        at: Digest | None = chain_id
+        while at is not None:
+            path = self.path(at)
+            if not _is_whole(path):
+                return None
+            chain.append(path)
+            try:
+                at = _parent(path)
+            except (FileNotFoundError, ValueError):
+                return None
+        return chain
+
+    def _new_directory(self) -> tuple[Path, int]:
+        while True:
+            path = self._folder / f"{_ACTIVE}{secrets.token_hex(8)}"
+            path.mkdir(mode=0o700)
+            lock = _hold(path, fcntl.LOCK_EX)  # None: a sweep came between
+            if lock is not None:
+                return path, lock
+
+    def _bury_if_unused(self, path: Path) -> bool:
+        try:
+            lock = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if lock is not None:
+            try:
+                self.bury(path)
+            finally:
+                os.close(lock)
+        return True
+
+    def _sync(self, paths: list[Path]) -> None:
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            linux.syncfs(folder)
+        finally:
+            os.close(folder)
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                (path / "synced").touch()
+
+
+class Place:
+    """A directory of ours in the store, held by a lock that dies with us."""
+
+    def __init__(self, store: Store, path: Path, lock: int) -> None:
+        self.path = path
+        self.is_unnamed = path.name.startswith(_ACTIVE)
+        self._store = store
+        self._lock = lock
+
+    def commit(self, chain_id: Digest) -> None:
+        """It becomes the snapshot `chain_id`, or goes if there is one already. Unmounted first."""
+        self.clear()
+        self._store.rename(self.path, chain_id)
+        self.is_unnamed = False
+        fcntl.flock(self._lock, fcntl.LOCK_SH)  # from now on others may stand on it
+
+    def keep(self) -> None:
+        """It becomes the failed root. Unmounted first."""
+        self.clear()
+        if self.is_unnamed:
+            self._store.rename_failed(self.path)
+            self.is_unnamed = False
+
+    def clear(self) -> None:
+        """Remove all that is no part of a snapshot."""
+        for name in _MOUNT_POINTS:
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(self.path / name)
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in os.listdir(folder):
+                if name not in _PERMANENT:
+                    remove(folder, os.fsencode(name))
+        finally:
+            os.close(folder)
+
+
+def _hold(directory: Path, how: int) -> int | None:
+    """Lock a directory of the store; None if it is no more what has this name.
+
+    Raises BlockingIOError if `how` says not to wait and another process holds it.
+    """
+    path = directory / "lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        fcntl.flock(fd, how)
+        if os.path.samestat(os.fstat(fd), os.stat(path)):
+            return fd
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def _renamed(path: Path, target: Path) -> bool:
+    """Whether the directory got its new name; no: there is something of this name."""
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _remove_abandoned(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(fd)
+
+
+def _is_whole(path: Path) -> bool:
+    if not (path / "fs").is_dir():
+        return False
+    if (path / "synced").exists():
+        return True
+    try:
+        return (path / "boot").read_text() == _boot()
+    except FileNotFoundError:
+        return False
+
+
+def _parent(path: Path) -> Digest | None:
+    text = (path / "parent").read_text()
+    return Digest.parse(text) if text else None
+
+
+def _has_lasted(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - (path / "boot").stat().st_mtime > _WHILE
+    return False
+
+
+def _boot() -> str:
+    """What is different after every start of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text()

@@ -1,0 +1,222 @@
+"""Snapshots as the builder makes them: by both drivers, in a namespace of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from genoci.layer.compress import Compression
+from genoci.layer.diff import changes, settle
+from genoci.layer.entry import Entry, Kind
+from genoci.layer.remove import remove_below
+from genoci.layer.tree import EMPTY_TREE, LiveTree, Tree
+from genoci.layer.write import write_layer
+from genoci.oci.digest import Digest, chain_id
+from genoci.oci.documents import Platform
+from genoci.oci.image import Image, Layer
+from genoci.oci.layout import Layout
+from genoci.sandbox import userns
+from genoci.snapshot.driver import Active, Snapshotter
+from genoci.snapshot.probe import pick
+from genoci.snapshot.unpack import ensure
+
+Script = Callable[[Path], object]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that asks for `namespace` in a child process, as root of a namespace."""
+    if "namespace" not in pyfuncitem.fixturenames:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    failure = in_namespace(
+        lambda: pyfuncitem.obj(**arguments), clear=pyfuncitem.funcargs.get("tmp_path")
+    )
+    if failure:
+        pytest.fail(failure, pytrace=False)
+    return True
+
+
+def in_namespace(body: Callable[[], object], *, clear: Path | None) -> str:
+    """How `body` failed; empty: it did not. `clear` is emptied: we alone can't remove it."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        try:
+            userns.enter(userns.plan(), warn=lambda what, mend="": None)
+            try:
+                body()
+            finally:
+                if clear is not None:
+                    _clear(clear)
+        except BaseException:
+            with open(write, "w", errors="backslashreplace") as told:
+                told.write(traceback.format_exc())
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+    os.close(write)
+    with open(read) as told:
+        failure = told.read()
+    _, status = os.waitpid(pid, 0)
+    return failure or ("" if status == 0 else f"the child ended with status {status}")
+
+
+def _clear(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        remove_below(fd)
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def namespace() -> None:
+    """The test's body runs as root of a user namespace, in a process of its own."""
+
+
+@pytest.fixture(params=["overlay", "copy"])
+def driver(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """What became of a script: the image with its layer on top, and how it came to it."""
+
+    image: Image
+    entries: list[Entry]
+    warnings: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the layer, as `tar t` would show them."""
+        return [_name_in_tar(entry) for entry in self.entries]
+
+    @property
+    def layer(self) -> Layer:
+        return self.image.layers[-1]
+
+    def __getitem__(self, name: str) -> Entry:
+        return next(entry for entry in self.entries if _name_in_tar(entry) == name)
+
+
+def _name_in_tar(entry: Entry) -> str:
+    if not entry.path:
+        return "./"
+    return os.fsdecode(entry.path) + ("/" if entry.kind is Kind.DIRECTORY else "")
+
+
+class Bench:
+    """A layout and a state in which scripts become layers."""
+
+    def __init__(self, folder: Path, driver: str) -> None:
+        self.folder = folder
+        self.driver = driver
+        self.layout = Layout.create_or_open(folder / "oci")
+        self.state = folder / "state"
+
+    @property
+    def snapshots(self) -> Snapshotter:
+        return self.snapshots_in(self.state)
+
+    def snapshots_in(self, state: Path) -> Snapshotter:
+        def unexpected(what: str) -> None:
+            raise AssertionError(what)
+
+        return pick(self.driver, state, "map", warn=unexpected)
+
+    def build(
+        self,
+        script: Script,
+        *,
+        on: Built | None = None,
+        epoch: int | None = None,
+        calm: bool = True,
+        state: Path | None = None,
+    ) -> Built:
+        """Run `script` on a root, make a layer of what it did, and commit.
+
+        `calm`: directories that were there before get the times back that they had.
+        """
+        image = on.image if on is not None else Image.empty(Platform.parse("linux/amd64"))
+        warnings: list[str] = []
+        snapshots = self.snapshots_in(state or self.state)
+        with snapshots.prepare(image.chain_id) as active:
+            with _calm(active.root) if calm else contextlib.nullcontext():
+                script(active.root)
+            with LiveTree(active.root) as after, parent_of(active) as before:
+                found = changes(
+                    before, after, active.candidates(), epoch=epoch, warn=warnings.append
+                )
+                written = write_layer(self.layout, found, compression=Compression("none"))
+            if written is not None:
+                settle(active.root, found)
+                active.commit(chain_id(image.chain_id, written.layer.diff_id))
+                image = image.append(written.layer, created=0, created_by="test")
+        return Built(image, [change.entry for change in found], warnings)
+
+    def tree(self, built: Built, state: Path | None = None) -> dict[bytes, object]:
+        """All that can be told of the snapshot of `built`."""
+        snapshots = self.snapshots_in(state or self.state)
+        with snapshots.prepare(built.image.chain_id) as active:
+            assert active.parent is not None
+            with LiveTree(active.parent) as tree:
+                return described(tree)
+
+    def extracted(self, built: Built) -> dict[bytes, object]:
+        """The same of what the layers of `built` are extracted to, by somebody else."""
+        other = self.folder / "other"
+        ensure(built.image, self.snapshots_in(other), self.layout, warn=lambda what: None)
+        return self.tree(built, other)
+
+
+def parent_of(active: Active) -> contextlib.AbstractContextManager[Tree]:
+    if active.parent is None:
+        return contextlib.nullcontext(EMPTY_TREE)
+    return LiveTree(active.parent)
+
+
+def described(tree: LiveTree) -> dict[bytes, object]:
+    """Everything about every path: metadata, content, and which other names it has."""
+    links = {path: sorted(paths) for paths in tree.groups().values() for path in paths}
+    found: dict[bytes, object] = {}
+    for path in [b"", *tree.paths()]:
+        node = tree.node(path)
+        assert node is not None
+        content = b"".join(tree.content(path)) if node.entry.kind is Kind.FILE else b""
+        entry = msgspec.structs.replace(node.entry, path=path)
+        found[path] = (entry, content, links.get(path, [path]))
+    return found
+
+
+@contextlib.contextmanager
+def _calm(root: Path) -> Iterator[None]:
+    times = {path: os.lstat(path).st_mtime_ns for path in [root, *_directories(root)]}
+    yield
+    for path, mtime in times.items():
+        if path.is_dir() and not path.is_symlink() and os.lstat(path).st_mtime_ns != mtime:
+            os.utime(path, ns=(mtime, mtime))
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    for folder, names, _ in os.walk(root):
+        for name in names:
+            if not Path(folder, name).is_symlink():
+                yield Path(folder, name)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, driver: str, namespace: None) -> Bench:
+    return Bench(tmp_path, driver)
