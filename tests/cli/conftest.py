@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -117,3 +118,63 @@ def _read(fd: int) -> bytes:
         if error.errno == errno.EIO:
             return b""
         raise
+
+
+@pytest.fixture
+def screen() -> Callable[[str, int], list[str]]:
+    """What a terminal of a given width has on its screen and above it, after `shown`."""
+
+    def rows(shown: str, width: int) -> list[str]:
+        terminal = _Terminal(width)
+        for part in _PARTS.finditer(shown):
+            terminal.obey(part)
+        return terminal.lines()
+
+    return rows
+
+
+_PARTS = re.compile(r"\x1b\[(?P<arguments>[0-9;?]*)(?P<order>[A-Za-z])|(?P<character>.)", re.DOTALL)
+
+
+class _Terminal:
+    """Knows just the orders that a display may give, and fails at any other."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._rows: list[list[str]] = [[]]
+        self._row = self._column = 0
+
+    def lines(self) -> list[str]:
+        return ["".join(row).rstrip() for row in self._rows]
+
+    def obey(self, part: re.Match[str]) -> None:
+        order, argument = part["order"], part["arguments"]
+        if part["character"]:
+            self._put(part["character"])
+        elif order == "A":
+            self._row = max(0, self._row - int(argument or 1))
+        elif order == "K":
+            assert argument == "2"
+            self._rows[self._row] = []
+        else:
+            assert order == "m" or (order in "hl" and argument == "?25"), part[0]
+
+    def _put(self, character: str) -> None:
+        if character == "\n":
+            self._down()
+        elif character == "\r":
+            self._column = 0
+        else:
+            assert character.isprintable(), repr(character)
+            if self._column == self._width:
+                self._down()
+                self._column = 0
+            row = self._rows[self._row]
+            row.extend(" " * (self._column + 1 - len(row)))
+            row[self._column] = character
+            self._column += 1
+
+    def _down(self) -> None:
+        self._row += 1
+        if self._row == len(self._rows):
+            self._rows.append([])

@@ -65,7 +65,8 @@ def test_the_version_is_told_without_any_of_the_rooms(
     place: Path, environment: dict[str, str]
 ) -> None:
     loaded = loaded_by(["--version"], place, environment)
-    assert not loaded & (HEAVY - {"importlib.metadata"} | {"msgspec", "argparse.gettext", "json"})
+    # The library that knows the version reads zip files, and so loads compressors.
+    assert not loaded & (HEAVY - {"importlib.metadata", "bz2", "lzma"} | {"msgspec", "genoci.oci"})
 
 
 def test_the_version_is_a_line_of_its_own(genoci: Genoci) -> None:
@@ -147,7 +148,7 @@ def test_the_environment_names_the_layout(genoci: Genoci, layout: Layout, place:
             "--progress can't be 'loud'",
             "There are: auto, tty, plain, json, quiet.",
         ),
-        ("gc --keep -1", "--keep needs a value", None),
+        ("gc --keep -1", "--keep can't be '-1'", "A whole number is needed, such as 3."),
         ("gc --keep two", "--keep can't be 'two'", "A whole number is needed, such as 3."),
         ("build", "there is no genoci.yaml here", "Name the file: genoci build -f FILE"),
         ("build a.yaml", "a.yaml is no target", "As a file: genoci build -f a.yaml"),
@@ -280,7 +281,7 @@ def test_closed_standard_streams_are_no_error(
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert layout.tags()["new"] == layout.tags()["app"]
+    assert layout.tags()["new"].digest == layout.tags()["app"].digest
 
 
 @pytest.mark.parametrize("line", ["ls", "--help", "--version", "ls --help"])

@@ -60,7 +60,7 @@ def test_ls_lists_a_tag_whose_image_is_damaged(
     layout.blobs.path(layout.tags()["bare"].digest).write_bytes(b"{}")
     assert genoci("ls").stdout.count("\n") == 3
     assert json.loads(genoci("ls", "--json").stdout)[2]["size"] is None
-    assert on_a_terminal("ls")[1].splitlines()[3].endswith("?  ?        ?")
+    assert on_a_terminal("ls")[1].splitlines()[3].split()[2:] == ["?", "?", "?"]
 
 
 def test_ls_of_an_empty_layout_is_empty(genoci: Genoci, place: Path) -> None:

@@ -95,7 +95,9 @@ def make(layout: Layout) -> Maker:
 @pytest.fixture
 def unpacked_digest() -> Callable[[Any, str], Digest]:
     """What `layer` has of its own: the digest of what a gzip layer unpacks to."""
-    return lambda blob, _: Digest("sha256", hashlib.sha256(gzip.decompress(blob.read())).hexdigest())
+    return lambda blob, _: Digest(
+        "sha256", hashlib.sha256(gzip.decompress(blob.read())).hexdigest()
+    )
 
 
 Judge = Callable[..., str]

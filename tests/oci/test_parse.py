@@ -75,8 +75,17 @@ def test_what_is_no_document_is_an_error_that_says_where(text: bytes) -> None:
 
 @pytest.mark.parametrize(
     "digest",
-    ["", "sha256:", "sha256:../../../etc/passwd", "sha256:" + "A" * 64, "sha512:" + "a" * 128]
-    + ["sha256:" + "a" * 64 + "\n", "../" + "a" * 64, "sha256:" + "a" * 63 + "/", "x" * 10**6],
+    [
+        "",
+        "sha256:",
+        "sha256:../../../etc/passwd",
+        "sha256:" + "A" * 64,
+        "sha512:" + "a" * 128,
+        "sha256:" + "a" * 64 + "\n",
+        "../" + "a" * 64,
+        "sha256:" + "a" * 63 + "/",
+        "x" * 10**6,
+    ],
 )
 def test_a_digest_that_could_be_a_path_is_refused(digest: str) -> None:
     for document in (
@@ -155,7 +164,9 @@ ANYTHING = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["mediaType", "digest", "size", "layers", "config", "rootfs", "os", ""]),
+            st.sampled_from(
+                ["mediaType", "digest", "size", "layers", "config", "rootfs", "os", ""]
+            ),
             inner,
             max_size=4,
         )

@@ -36,7 +36,8 @@ def test_offsets_are_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", "0000-01"]
+    "text",
+    ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", "0000-01"],
 )
 def test_what_is_no_time_is_none(text: str) -> None:
     assert nanoseconds(text) is None

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 
 from genoci.layer.compress import Compression
-from genoci.layer.diff import changes, settle
+from genoci.layer.diff import Changes, changes, settle
 from genoci.layer.entry import Entry, Kind
 from genoci.layer.remove import remove_below
 from genoci.layer.tree import EMPTY_TREE, LiveTree, Tree
 from genoci.layer.write import write_layer
-from genoci.oci.digest import Digest, chain_id
+from genoci.oci.digest import chain_id
 from genoci.oci.documents import Platform
 from genoci.oci.image import Image, Layer
 from genoci.oci.layout import Layout
@@ -156,16 +156,17 @@ class Bench:
         with snapshots.prepare(image.chain_id) as active:
             with _calm(active.root) if calm else contextlib.nullcontext():
                 script(active.root)
-            with LiveTree(active.root) as after, parent_of(active) as before:
-                found = changes(
-                    before, after, active.candidates(), epoch=epoch, warn=warnings.append
-                )
+            with compared(active, warnings.append, epoch=epoch) as found:
                 written = write_layer(self.layout, found, compression=Compression("none"))
             if written is not None:
                 settle(active.root, found)
                 active.commit(chain_id(image.chain_id, written.layer.diff_id))
                 image = image.append(written.layer, created=0, created_by="test")
         return Built(image, [change.entry for change in found], warnings)
+
+    def changed_names(self, active: Active) -> list[bytes]:
+        with compared(active, print) as found:
+            return [change.entry.path for change in found]
 
     def tree(self, built: Built, state: Path | None = None) -> dict[bytes, object]:
         """All that can be told of the snapshot of `built`."""
@@ -182,10 +183,17 @@ class Bench:
         return self.tree(built, other)
 
 
-def parent_of(active: Active) -> contextlib.AbstractContextManager[Tree]:
-    if active.parent is None:
-        return contextlib.nullcontext(EMPTY_TREE)
-    return LiveTree(active.parent)
+@contextlib.contextmanager
+def compared(
+    active: Active, warn: Callable[[str], None], *, epoch: int | None = None
+) -> Iterator[Changes]:
+    """What differs from the parent, as long as both trees are open."""
+    with contextlib.ExitStack() as stack:
+        before: Tree = EMPTY_TREE
+        if active.parent is not None:
+            before = stack.enter_context(LiveTree(active.parent))
+        after = stack.enter_context(LiveTree(active.root))
+        yield changes(before, after, active.candidates(), epoch=epoch, warn=warn)
 
 
 def described(tree: LiveTree) -> dict[bytes, object]:
@@ -220,3 +228,15 @@ def _directories(root: Path) -> Iterator[Path]:
 @pytest.fixture
 def bench(tmp_path: Path, driver: str, namespace: None) -> Bench:
     return Bench(tmp_path, driver)
+
+
+@pytest.fixture
+def bench_of(tmp_path: Path, namespace: None) -> Callable[[str], Bench]:
+    """Benches of given drivers, apart from each other."""
+
+    def make(driver: str) -> Bench:
+        folder = tmp_path / driver
+        folder.mkdir()
+        return Bench(folder, driver)
+
+    return make

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +60,8 @@ class Messages:
             self.write(text.harmless(what) + "\n")
 
     def traceback(self, error: BaseException) -> None:
+        import traceback
+
         self.write("".join(traceback.format_exception(error)))
 
     def say(self, head: str, what: str, *, where: str = "", mend: str = "") -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from genoci.cli.streams import Stream
@@ -27,7 +29,8 @@ class Parser(argparse.ArgumentParser):
             usage=f"genoci {name} {usage}".rstrip() + " [OPTION…]",
             description=f"{summary[0].upper()}{summary[1:]}.",
             epilog=f"examples:\n{_indented(examples)}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            # Left to find the width itself, argparse loads half of the compression library.
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=_width()),
             allow_abbrev=False,
         )
         self._takes_a_command = False
@@ -130,8 +133,9 @@ def whole_number(name: str) -> Any:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant; "" if none is near."""
-    return next(iter(near(word, known)), "")
+    """The known word that was probably meant; "" if none is near. Leading dashes are alike."""
+    bare = {name.lstrip("-"): name for name in known}
+    return next((bare[found] for found in near(word.lstrip("-"), bare)), "")
 
 
 def split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -171,6 +175,13 @@ def _refuse_before_the_command(word: str) -> NoReturn:
         if meant
         else "Options of a command stand behind it: genoci COMMAND --help",
     )
+
+
+def _width() -> int:
+    try:
+        return max(40, min(os.get_terminal_size(sys.__stdout__.fileno()).columns, 100))  # type: ignore[union-attr]
+    except (OSError, ValueError, AttributeError):
+        return 80
 
 
 def _indented(lines: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import types
 from collections.abc import Callable, Iterator
@@ -150,6 +151,7 @@ def _zstd(_: Packed) -> Decoder:
     return decoder
 
 
+@functools.cache
 def zstd() -> types.ModuleType:
     """The standard library's module where it has one (from 3.14 on), else its backport."""
     try:

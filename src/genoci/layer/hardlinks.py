@@ -39,13 +39,10 @@ def links(comparison: Comparison, clamped: Clamp) -> Links:
             carried.update(living)
         for names in _classes(comparison, living, clamped):
             head = min(names, key=lambda path: path.split(b"/"))
-            there = comparison.pair(head).inode
             first.update((path, head) for path in names if path != head)
-            joined += [
-                (path, head)
-                for path in names
-                if path != head and (there is None or comparison.pair(path).inode != there)
-            ]
+            if len({comparison.pair(path).inode or path for path in names}) > 1:
+                # All of them: linking one may part it from others (overlay copies it up first).
+                joined += [(path, head) for path in names if path != head]
     return Links(frozenset(carried), first, tuple(sorted(joined)))
 
 

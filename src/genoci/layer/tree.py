@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import weakref
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -84,9 +85,10 @@ class LiveTree:
     """
 
     def __init__(self, root: Path | int) -> None:
-        self._own = isinstance(root, Path)
-        self._root = open_alone(root) if isinstance(root, Path) else root
-        self._directories = Beneath(self._root)
+        fd = open_alone(root) if isinstance(root, Path) else root
+        self._directories = Beneath(fd)
+        own = fd if isinstance(root, Path) else None
+        self._finalizer = weakref.finalize(self, _close, self._directories, own)
         self._groups: dict[Hashable, list[bytes]] | None = None
 
     def __enter__(self) -> LiveTree:
@@ -95,14 +97,8 @@ class LiveTree:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()
-
     def close(self) -> None:
-        self._directories.close()
-        if self._own:
-            os.close(self._root)
-            self._own = False
+        self._finalizer()
 
     def node(self, path: bytes) -> Node | None:
         try:
@@ -181,6 +177,12 @@ def open_alone(root: Path) -> int:
         return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount)
     finally:
         os.close(mount)
+
+
+def _close(directories: Beneath, root: int | None) -> None:
+    directories.close()
+    if root is not None:
+        os.close(root)
 
 
 def _inode(status: os.stat_result) -> Hashable | None:

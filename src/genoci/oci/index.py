@@ -86,10 +86,11 @@ def _content(path: Path) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(path, f"can't be read: {error.strerror}") from error
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LIMIT:
+        os.close(fd)
+        raise _unreadable(path, f"not a plain file of at most {_LIMIT} bytes")
     with open(fd, "rb") as stream:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LIMIT:
-            raise _unreadable(path, f"not a plain file of at most {_LIMIT} bytes")
         return stream.read(_LIMIT)
 
 
