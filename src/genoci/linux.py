@@ -7,18 +7,18 @@ the same number on every architecture that is named here.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
-import platform
 import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155},
-    "aarch64": {"pivot_root": 41},
-}.get(platform.machine(), {})
+    "x86_64": {"pivot_root": 155, "keyctl": 250},
+    "aarch64": {"pivot_root": 41, "keyctl": 219},
+}.get(os.uname().machine, {})
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
 _OPENAT2, _MOUNT_SETATTR = 437, 442
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
@@ -70,6 +70,14 @@ def _syscall(number: int, *arguments: object) -> int:
     return _check(_libc.syscall(ctypes.c_long(number), *arguments))
 
 
+def _number(name: str) -> int:
+    """The call's number here; raises OSError (ENOSYS) on an architecture that is not in the table."""
+    try:
+        return _NUMBERS[name]
+    except KeyError:
+        raise OSError(errno.ENOSYS, f"no number of {name} for {os.uname().machine}") from None
+
+
 def unshare(flags: int) -> None:
     _check(_libc.unshare(ctypes.c_int(flags)))
 
@@ -91,7 +99,7 @@ def umount(target: bytes, flags: int = 0) -> None:
 
 
 def pivot_root(new: bytes, old: bytes) -> None:
-    _syscall(_NUMBERS["pivot_root"], ctypes.c_char_p(new), ctypes.c_char_p(old))
+    _syscall(_number("pivot_root"), ctypes.c_char_p(new), ctypes.c_char_p(old))
 
 
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:
@@ -168,6 +176,16 @@ def renameat2(old_fd: int, old: bytes, new_fd: int, new: bytes, flags: int) -> N
 def ficlone(source_fd: int, target_fd: int) -> None:
     """Share the source's extents with the target (ioctl_ficlone(2))."""
     fcntl.ioctl(target_fd, FICLONE, source_fd)
+
+
+def join_new_session_keyring() -> None:
+    """Have a keyring of our own instead of the one that was inherited (keyctl(2))."""
+    _syscall(_number("keyctl"), ctypes.c_int(1), None)
+
+
+def set_domain_name(name: bytes) -> None:
+    """The NIS domain name of this UTS namespace."""
+    _check(_libc.setdomainname(name, ctypes.c_size_t(len(name))))
 
 
 def syncfs(fd: int) -> None:

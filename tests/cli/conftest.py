@@ -164,6 +164,9 @@ class _Terminal:
             self._down()
         elif character == "\r":
             self._column = 0
+        elif character == "\t":
+            for _ in range(8 - self._column % 8):
+                self._put(" ")
         else:
             assert character.isprintable(), repr(character)
             if self._column == self._width:

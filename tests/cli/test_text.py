@@ -43,25 +43,8 @@ def test_printable_text_is_never_changed(printable: str) -> None:
     assert text.harmless(printable) == printable
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        (b"etc/passwd", "etc/passwd"),
-        ("Grüße".encode(), "Grüße"),
-        (b"two\nlines", "two\\nlines"),
-        (b"a\\nb", "a\\\\nb"),
-        (b"\xff\xfe", "\\xff\\xfe"),
-        (b"\x1b[31m", "\\x1b[31m"),
-    ],
-)
-def test_a_path_is_one_line_and_unambiguous(name: bytes, shown: str) -> None:
-    assert text.path(name) == shown
-
-
-@given(st.binary(), st.binary())
-def test_different_paths_are_shown_differently(one: bytes, other: bytes) -> None:
-    assert (text.path(one) == text.path(other)) == (one == other)
-    assert "\n" not in text.path(one)
+def test_one_line_is_one_line() -> None:
+    assert text.one_line("two\nlines\tand\x1b[2J more") == "two\\nlines\\tand more"
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ print(size)
 
 
 @FORMATS
-def test_a_hundred_thousand_tiny_members_are_read_in_time(pack: Any) -> None:
+def test_a_hundred_thousand_tiny_members_are_one_stream(pack: Any) -> None:
     count = 10_000 if pack is lzma.compress else 100_000
     assert len(unpack(pack(b"x") * count)) == count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import struct
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from genoci.errors import ArchiveError
 from genoci.layer import tar
+from genoci.layer.compress import open_reader
 from genoci.layer.entry import Entry, Kind
 
 
@@ -251,6 +253,19 @@ def test_a_cut_off_archive_is_an_error_wherever_it_is_cut() -> None:
     for length in range(0, len(ARCHIVE) + 1, 512):
         with pytest.raises(ArchiveError):
             read(whole[:length])
+
+
+def test_a_cut_off_stream_names_the_entry_whose_content_is_missing() -> None:
+    archive = file(b"ok") + file(b"dir/cut", b"x" * 5000)
+    packed = io.BytesIO(gzip.compress(archive[:4000]))
+    with open_reader(packed, name="a") as stream, pytest.raises(ArchiveError) as caught:
+        for member in tar.read(stream, name="evil.tar"):
+            list(member.chunks())
+    assert caught.value.where == "evil.tar: entry dir/cut at byte 512"
+    packed.seek(0)
+    with open_reader(packed, name="a") as stream, pytest.raises(ArchiveError) as caught:
+        list(tar.read(stream, name="evil.tar"))
+    assert caught.value.where == "evil.tar: byte 6144, after dir/cut"
 
 
 @given(st.integers(0, len(ARCHIVE) * 8 - 1), st.binary(max_size=30))

@@ -63,7 +63,7 @@ class Maker:
         document = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
         return self.json(document, media_type)
 
-    def manifest(self, config: Any, *layers: Layer, **fields: Any) -> Descriptor:
+    def manifest(self, config: Any, /, *layers: Layer, **fields: Any) -> Descriptor:
         """A hand-made manifest of a hand-made config."""
         described = self.json(config, "application/vnd.oci.image.config.v1+json")
         document = {

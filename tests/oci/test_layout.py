@@ -207,9 +207,6 @@ def test_a_lock_that_another_user_made_first_locks_all_the_same(tmp_path: Path) 
     layout = Layout.create_or_open(tmp_path / "oci")
     with layout.holding(shared=True):
         pass
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.name.startswith("pytest-of") or folder == tmp_path:
-            assert folder.stat().st_uid == 0
     inner = "import sys,os; from pathlib import Path; from genoci.oci.layout import Layout; " + (
         "layout = Layout.open(Path(sys.argv[1])); os.setgid(65534); os.setuid(65534)\n"
         "with layout.holding(shared=True): layout.tag({'y': layout.tags()['x']})"
@@ -231,7 +228,8 @@ def test_tags_that_another_tool_wrote_are_there(layout: Layout, make: Any, umoci
     assert sorted(layout.tags()) == ["ours", "theirs"]
     assert layout.resolve("theirs").layers == ()
     layout.tag({"theirs-too": layout.tags()["theirs"]})
-    assert umoci("ls", "--layout", layout.path).split() == ["ours", "theirs", "theirs-too"]
+    theirs = umoci("ls", "--layout", layout.path).split()
+    assert sorted(theirs) == ["ours", "theirs", "theirs-too"]
 
 
 def test_an_image_is_found_by_its_digest_and_a_missing_one_is_not(layout: Layout) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import sys
 import traceback
@@ -232,11 +233,17 @@ def bench(tmp_path: Path, driver: str, namespace: None) -> Bench:
 
 @pytest.fixture
 def bench_of(tmp_path: Path, namespace: None) -> Callable[[str], Bench]:
-    """Benches of given drivers, apart from each other."""
+    """New benches of given drivers, apart from each other."""
+    numbers = itertools.count()
 
     def make(driver: str) -> Bench:
-        folder = tmp_path / driver
+        folder = tmp_path / str(next(numbers))
         folder.mkdir()
         return Bench(folder, driver)
 
     return make
+
+
+@pytest.fixture
+def fresh_bench(bench_of: Callable[[str], Bench], driver: str) -> Callable[[], Bench]:
+    return lambda: bench_of(driver)

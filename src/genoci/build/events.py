@@ -52,13 +52,17 @@ class Finished(Event, frozen=True):
 
 
 class Failed(Event, frozen=True):
-    """The target could not be built. `kind` is the name of the error's class in genoci.errors."""
+    """The target could not be built. `kind` is the name of the error's class in genoci.errors.
+
+    `status` and `tail` are a failed command's; `exit_status` is what genoci then ends with.
+    """
 
     kind: str
     what: str
     where: str = ""
     mend: str = ""
     status: int = 0
+    exit_status: int = 1
     tail: tuple[str, ...] = ()
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from genoci.build.images import Images
 from genoci.errors import UsageError
 from genoci.files import new_file
 from genoci.layer import tar
 from genoci.layer.compress import Compression, compressed
 from genoci.layer.entry import Entry, Kind, join
 from genoci.layer.tree import Tree
-from genoci.oci.layout import Layout
 
 _ENDINGS = {".tar": "none", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
 
@@ -30,17 +28,14 @@ def compression_for(path: Path) -> Compression:
     )
 
 
-def export_tree(layout: Layout, state: Path, tag: str, path: Path) -> None:
-    """Write the root filesystem of `tag` to `path`, which appears only when it is whole."""
-    compression = compression_for(path)
-    with Images(layout, state) as images:
-        tree = images.tree(layout.resolve(tag))
-        try:
-            with new_file(path) as stream:
-                for chunk in compressed(_tar(tree), compression):
-                    stream.write(chunk)
-        except FileNotFoundError as error:
-            raise UsageError(f"the folder {path.parent} does not exist") from error
+def export_tree(tree: Tree, path: Path, compression: Compression) -> None:
+    """Write the whole of `tree` to `path`, which appears only when it is whole."""
+    try:
+        with new_file(path) as stream:
+            for chunk in compressed(_tar(tree), compression):
+                stream.write(chunk)
+    except FileNotFoundError as error:
+        raise UsageError(f"the folder {path.parent} does not exist") from error
 
 
 def _tar(tree: Tree) -> Iterator[bytes]:

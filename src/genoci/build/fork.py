@@ -15,10 +15,10 @@ import msgspec
 
 from genoci import linux
 from genoci.build.events import AnyEvent, Failed
-from genoci.build.job import Built
+from genoci.build.job import Answer, Built
 from genoci.errors import BuildError, GenociError, Interrupted, StepFailed
 
-Message = AnyEvent | Built
+Message = AnyEvent | Built | Answer
 Send = Callable[[Message], None]
 
 _TICK = 0.1  # seconds between two chances for a progress display to redraw
@@ -162,6 +162,7 @@ def failure(error: BaseException, target: str) -> Failed:
             what=error.what,
             where=error.where,
             mend=error.mend,
+            exit_status=error.exit_status,
             status=error.status if step_failed else 0,  # type: ignore[attr-defined]
             tail=error.tail if step_failed else (),  # type: ignore[attr-defined]
         )

@@ -105,6 +105,11 @@ class ListedTree:
         names = self.groups().get(inode, ())
         return Node(listed.entry, inode if len(names) > 1 else None, max(1, len(names)))
 
+    def place(self, path: bytes) -> tuple[Digest | None, int] | None:
+        """Which layer brought it, as which of its entries: equal places have equal content."""
+        listed = self._listing.get(path)
+        return None if listed is None else (listed.layer, listed.number)
+
     def names(self, path: bytes) -> list[bytes]:
         return self._listing.names(path)
 

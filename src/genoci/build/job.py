@@ -31,6 +31,12 @@ class Job(msgspec.Struct, frozen=True):
     on_paper: bool
 
 
+class Answer(msgspec.Struct, frozen=True, tag_field="event", tag="answer"):
+    """What a worker was asked for, as JSON."""
+
+    document: msgspec.Raw
+
+
 class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
     """A target's image, stored in the layout and not yet tagged: its manifest's descriptor.
 

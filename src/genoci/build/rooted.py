@@ -32,17 +32,22 @@ from genoci.snapshot.unpack import ensure
 from genoci.spec.target import Copy, Expand, Run, Step
 
 
-def enter(state: Path, driver: str, writable: tuple[Path, ...], warn: Warn) -> Snapshotter:
-    """Become root of a namespace in which only `writable` can be written; pick the driver.
+def enter(writable: tuple[Path, ...], warn: Warn) -> userns.IdMap:
+    """Become root of a namespace in which only `writable` can be written.
 
     From here on the process ends with its parent, as it did before its credentials changed.
     """
     parent = os.getppid()
-    idmap = userns.plan()
     seccomp.default_filter()  # it looks for its library on the host, and writes while it does
+    idmap = userns.plan()
     userns.enter(idmap, warn=warn)
     userns.private_view(writable)
     fork.end_with(parent)
+    return idmap
+
+
+def snapshotter(state: Path, driver: str, idmap: userns.IdMap, warn: Warn) -> Snapshotter:
+    """The driver, with what killed processes left swept away."""
     snapshots = pick(driver, state, idmap.key, warn=warn)
     snapshots.sweep()
     return snapshots
@@ -52,7 +57,8 @@ def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Writte
     """The layer of what the steps changed; None if that is nothing."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
-    snapshots = enter(state, job.driver, (layout.path, state), warn)
+    idmap = enter((layout.path, state), warn)
+    snapshots = snapshotter(state, job.driver, idmap, warn)
     with Images(layout, state) as images:
         chain = ensure(base, snapshots, layout, warn=warn)
         with snapshots.prepare(chain) as active:

@@ -12,7 +12,7 @@ import msgspec
 
 from genoci.build import fork
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
-from genoci.build.job import Built, Job
+from genoci.build.job import Answer, Built, Job
 from genoci.build.worker import needs_a_root, work
 from genoci.errors import BuildError, GenociError, Interrupted
 from genoci.layer.compress import Compression
@@ -157,7 +157,7 @@ class _Run:
                 elif isinstance(message, Failed):
                     self._fail(message)
                     return None
-                else:
+                elif not isinstance(message, Answer):
                     self._on_event(message)
         if built is None:
             raise BuildError("the worker ended without a result")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -89,32 +89,36 @@ def _seen_from(folder: str, path: str) -> str:
     return os.path.basename(path) if inside.startswith("..") else inside
 
 
-class Counted:
-    """A file that tells how far it has been read; otherwise the file itself."""
+class Counted(io.RawIOBase):
+    """A file that tells how far it has been read. Closing it leaves the file open."""
 
-    def __init__(self, raw: BinaryIO, on_bytes: Callable[[int], None]) -> None:
+    def __init__(self, raw: io.FileIO, on_bytes: Callable[[int], None]) -> None:
         self._raw = raw
         self._on_bytes = on_bytes
         self._told = 0
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._raw.read(size)
-        self._tell()
-        return data
+    def readable(self) -> bool:
+        return True
 
-    def readinto(self, buffer: Any) -> int:
-        count: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]
-        self._tell()
-        return count
+    def seekable(self) -> bool:
+        return self._raw.seekable()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._raw.seek(offset, whence)
 
-    def _tell(self) -> None:
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self._raw.readinto(buffer) or 0
         here = self._raw.tell()
         if here - self._told >= _EVERY:
             self._told = here
             self._on_bytes(here)
+        return count
 
 
 @contextmanager
@@ -125,8 +129,12 @@ def tarball(step: Expand, source: str, target: str, send: Send) -> Iterator[Bina
         size = os.fstat(raw.fileno()).st_size
         if step.sha256 is not None:
             _check(raw, step.sha256, path)
-        report = lambda done: send(Progressed(target=target, done=done, total=size))  # noqa: E731
-        yield Counted(raw, report)  # type: ignore[misc]
+        with Counted(raw, lambda done: send(_progress(target, done, size))) as counted:
+            yield cast(BinaryIO, counted)
+
+
+def _progress(target: str, done: int, total: int) -> Progressed:
+    return Progressed(target=target, done=done, total=total)
 
 
 def _opened(path: Path) -> io.FileIO:

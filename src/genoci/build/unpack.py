@@ -31,14 +31,11 @@ def check_target(directory: Path) -> None:
 
 
 def unpack_image(layout: Layout, image: Image, directory: Path, warn: Warn) -> None:
-    """Extract every layer of `image` into `directory`, confined to it.
+    """Extract every layer of `image` into `directory`, which is empty, confined to it.
 
     Root gets the owners and device nodes of the image. Another user owns everything himself, and
     gets no device nodes; a warning says so. After a failure the directory is as it was.
     """
-    made = not directory.exists()
-    if made:
-        directory.mkdir()
     before = os.stat(directory)
     root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -47,8 +44,6 @@ def unpack_image(layout: Layout, image: Image, directory: Path, warn: Warn) -> N
     except BaseException:
         remove_below(root_fd)
         os.fchmod(root_fd, before.st_mode & 0o7777)
-        if made:
-            directory.rmdir()
         raise
     finally:
         os.close(root_fd)

@@ -13,7 +13,8 @@ from genoci.cli import parser
 from genoci.cli.messages import Messages
 from genoci.cli.results import Results
 from genoci.cli.streams import Stream, open_missing
-from genoci.errors import GenociError, Interrupted, UsageError
+from genoci.cli.translate import origin, translated
+from genoci.errors import Interrupted, UsageError
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -29,8 +30,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return int(ended.code or 0)
         except BaseException as error:
             if debug:
-                messages.traceback(error)
-            told = _translated(error)
+                messages.write(origin(error))
+            told = translated(error)
             messages.error(told)
             return told.exit_status
     except KeyboardInterrupt:  # a second one, while the first was being told
@@ -104,24 +105,6 @@ def _before_parsing(words: Sequence[str]) -> tuple[bool, Messages]:
             kind = value or following
     stream = Stream(sys.stderr, essential=False)
     return "--debug" in ours, Messages(stream, machine=kind == "json", quiet=kind == "quiet")
-
-
-def _translated(error: BaseException) -> GenociError:
-    """Any exception as one of ours: what the machine refused, or else a bug."""
-    match error:
-        case GenociError():
-            return error
-        case KeyboardInterrupt():
-            return Interrupted("interrupted")
-        case OSError(strerror=str() as reason):
-            place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-            return GenociError(reason, where=place)
-        case MemoryError():
-            return GenociError("out of memory")
-    return GenociError(
-        f"a bug in genoci: {type(error).__name__}: {error}".rstrip(": "),
-        mend="Run it again with --debug to see where it is, and please report it.",
-    )
 
 
 def _end_in_order() -> None:

@@ -59,11 +59,6 @@ class Messages:
         if not self._machine and not self._quiet:
             self.write(text.harmless(what) + "\n")
 
-    def traceback(self, error: BaseException) -> None:
-        import traceback
-
-        self.write("".join(traceback.format_exception(error)))
-
     def say(self, head: str, what: str, *, where: str = "", mend: str = "") -> None:
         """`head: where: what`, and the mend indented below it."""
         first = f"{where}: {what}" if where else what

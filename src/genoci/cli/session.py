@@ -9,6 +9,7 @@ from genoci.cli.results import Results
 from genoci.settings import Settings
 
 if TYPE_CHECKING:
+    from genoci.build.events import AnyEvent
     from genoci.cli.progress import Progress
 
 
@@ -26,3 +27,10 @@ class Session(NamedTuple):
         from genoci.cli.progress import choose
 
         return choose(self.progress_kind, self.messages, debug=self.debug)
+
+    def tell(self, event: AnyEvent) -> None:
+        """Show what an operation warns of; for those that are no builds."""
+        from genoci.build.events import Warned
+
+        if isinstance(event, Warned):
+            self.messages.warning(event.what, event.mend)

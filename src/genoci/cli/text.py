@@ -13,7 +13,6 @@ _SEQUENCE = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]")
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_SPECIAL_IN_PATHS = re.compile(r"[\t\n\\]")
 
 
 def harmless(text: str) -> str:
@@ -35,24 +34,9 @@ def _visible(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def path(name: bytes) -> str:
-    """A file name on one line, unambiguous: backslashes and what can't be shown are escaped."""
-    text = name.decode("utf-8", "surrogateescape")
-    if text.isprintable() and "\\" not in text:
-        return text
-    text = _SPECIAL_IN_PATHS.sub(lambda m: {"\t": "\\t", "\n": "\\n", "\\": "\\\\"}[m[0]], text)
-    return _CONTROL.sub(lambda m: _escaped(ord(m[0])), text)
-
-
 def one_line(words: str) -> str:
     """`words` made harmless, with tabs and newlines as `\\t` and `\\n`."""
     return harmless(words).replace("\n", "\\n").replace("\t", "\\t")
-
-
-def _escaped(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def size(count: float) -> str:

@@ -13,11 +13,7 @@ def remove(parent_fd: int, name: bytes) -> None:
 
     Raises OSError for what can't be removed; part of it may be gone then.
     """
-    try:
-        os.unlink(name, dir_fd=parent_fd)
-    except (IsADirectoryError, PermissionError):
-        if not stat.S_ISDIR(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
-            raise
+    if not _unlinked(parent_fd, name):
         fd = _opened(parent_fd, name)
         try:
             remove_below(fd)
@@ -32,43 +28,46 @@ def remove_below(top_fd: int) -> None:
     It goes up by `..`, which is safe as long as nobody else moves directories there.
     """
     fd = os.dup(top_fd)
-    path: list[bytes] = []
+    levels = [_directories_left(fd)]  # on each level those to be removed; the last is being so
     try:
         while True:
-            below = _unlink_files(fd)
-            if below is not None:
-                path.append(below)
-                fd = _exchanged(fd, below)
-            elif path:
-                fd = _exchanged(fd, b"..")
-                os.rmdir(path.pop(), dir_fd=fd)
-            else:
+            if levels[-1]:
+                fd = _exchanged(fd, levels[-1][-1])
+                levels.append(_directories_left(fd))
+                continue
+            levels.pop()
+            if not levels:
                 return
+            fd = _exchanged(fd, b"..")
+            os.rmdir(levels[-1].pop(), dir_fd=fd)
     finally:
         os.close(fd)
 
 
-def _unlink_files(fd: int) -> bytes | None:
-    """Unlink all that is no directory; the name of one that is left, or None."""
+def _directories_left(fd: int) -> list[bytes]:
+    """Unlink all that is no directory; the names that are left."""
     if os.fstat(fd).st_mode & 0o700 != 0o700 and os.geteuid() != 0:
         os.fchmod(fd, 0o700)
-    left = None
-    for name in os.listdir(fd):
-        path = os.fsencode(name)
-        try:
-            os.unlink(path, dir_fd=fd)
-        except (IsADirectoryError, PermissionError):
-            if not stat.S_ISDIR(os.stat(path, dir_fd=fd, follow_symlinks=False).st_mode):
-                raise
-            left = path
-    return left
+    names = map(os.fsencode, os.listdir(fd))
+    return [name for name in names if not _unlinked(fd, name)]
+
+
+def _unlinked(fd: int, name: bytes) -> bool:
+    """False: it is a directory."""
+    try:
+        os.unlink(name, dir_fd=fd)
+    except (IsADirectoryError, PermissionError):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+            raise
+        return False
+    return True
 
 
 def _exchanged(fd: int, name: bytes) -> int:
-    try:
-        return _opened(fd, name)
-    finally:
-        os.close(fd)
+    """The directory `name` seen from `fd`, which is closed if there is no error."""
+    new = _opened(fd, name)
+    os.close(fd)
+    return new
 
 
 def _opened(fd: int, name: bytes) -> int:

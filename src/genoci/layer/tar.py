@@ -31,7 +31,7 @@ __all__ = ["END", "Member", "clean", "padding", "read", "write_header"]
 
 _FILE, _HARDLINK = Kind.FILE, Kind.HARDLINK
 _ZEROS = bytes(CHUNK)
-_WITHOUT_DATA = frozenset(b"123456"[i : i + 1] for i in range(6))
+_WITHOUT_DATA = frozenset([b"1", b"2", b"3", b"4", b"5", b"6"])
 _NOTHING: dict[bytes, bytes] = {}
 
 

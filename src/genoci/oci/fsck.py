@@ -181,7 +181,7 @@ class _Walk:
         for entry in entries:
             if entry.descriptor:
                 for digest in self._needs(entry.descriptor.digest) & spoilt.keys():
-                    spoilt[digest].append(entry.name or "what has no tag")
+                    spoilt[digest].append(_shown(entry.name))
         return [
             Problem(f"{error.what} ({_needed_by(spoilt[digest])})", error.where, error.mend)
             for digest, error in sorted(self._failures.items())
@@ -196,6 +196,12 @@ class _Walk:
                 needs.add(digest)
                 waiting += [part.digest for part in self._parts.get(digest, ())]
         return needs
+
+
+def _shown(name: str | None) -> str:
+    if not name:
+        return "what has no tag"
+    return name if name.isprintable() else repr(name[:200])
 
 
 def _needed_by(names: list[str]) -> str:

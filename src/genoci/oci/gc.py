@@ -171,7 +171,8 @@ class _Mark:
             mapping = parse_mapping(raw, where=str(self._blobs.path(digest)))
             return list(_references(mapping, is_document=False))
         except LayoutError as error:
-            raise LayoutError(error.what, where=error.where, mend=_MEND) from error
+            where = error.where or str(self._blobs.path(digest))
+            raise LayoutError(error.what, where=where, mend=_MEND) from error
 
     def _subject(self, digest: Digest) -> Digest | None:
         size = self._blobs.size(digest)

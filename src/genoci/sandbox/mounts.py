@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import msgspec
 
 from genoci import linux
+from genoci.sandbox.view import HARMLESS_NODES
 
-_NO_EXEC = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
-_SHUT = (
-    linux.MOUNT_ATTR_RDONLY
-    | linux.MOUNT_ATTR_NOSUID
-    | linux.MOUNT_ATTR_NODEV
-    | linux.MOUNT_ATTR_NOEXEC
-)
+_RDONLY, _NOSUID = linux.MOUNT_ATTR_RDONLY, linux.MOUNT_ATTR_NOSUID
+_NODEV, _NOEXEC = linux.MOUNT_ATTR_NODEV, linux.MOUNT_ATTR_NOEXEC
+_DATA = _NOSUID | _NODEV | _NOEXEC
+_SHUT = _RDONLY | _DATA
 
-# The runtime specification's defaults for Linux containers.
-_MASKED = [
-    "proc/acpi",
-    "proc/kcore",
-    "proc/keys",
-    "proc/latency_stats",
-    "proc/timer_list",
-    "proc/timer_stats",
-    "proc/sched_debug",
-    "proc/scsi",
-    "proc/asound",
-    "proc/interrupts",
-    "sys/firmware",
-    "sys/devices/virtual/powercap",
-]
-_READ_ONLY = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"]
-_NODES = ["null", "zero", "full", "random", "urandom", "tty"]
+_NO_LINKS = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_SYMLINKS | linux.RESOLVE_NO_MAGICLINKS
+
+# The defaults for Linux containers of the runtime specification and of the engines.
+_MASKED = (
+    "proc/acpi proc/asound proc/interrupts proc/kcore proc/keys proc/latency_stats "
+    "proc/sched_debug proc/scsi proc/timer_list proc/timer_stats sys/devices/virtual/powercap "
+    "sys/firmware"
+).split()
+_READ_ONLY = "proc/bus proc/fs proc/irq proc/sys proc/sysrq-trigger".split()
 _LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
@@ -45,22 +36,27 @@ _LINKS = {
 
 
 class Action(Protocol):
+    """One thing to set up beneath a root. A symbolic link on the way to `target` is an error."""
+
+    @property
+    def target(self) -> str:
+        """A path relative to the root."""
+
     def perform(self, root_fd: int) -> None:
-        """Do it, beneath the root; raises OSError."""
+        """Do it; raises OSError."""
 
 
 class Filesystem(msgspec.Struct, frozen=True):
-    """A new filesystem at `target`, a path beneath the root."""
+    """A new filesystem; `options` as mount(8) has them, `attributes` MOUNT_ATTR_ bits."""
 
     kind: str
     target: str
-    flags: int
+    attributes: int
     options: str = ""
 
     def perform(self, root_fd: int) -> None:
-        kind = self.kind.encode()
-        with _Target(root_fd, self.target) as target:
-            linux.mount(kind, target, kind, self.flags, self.options.encode())
+        made = _new_filesystem(self.kind, self.options, self.attributes)
+        _attach(made, root_fd, self.target)
 
 
 class HostTree(msgspec.Struct, frozen=True):
@@ -70,52 +66,82 @@ class HostTree(msgspec.Struct, frozen=True):
     target: str
 
     def perform(self, root_fd: int) -> None:
-        flags = linux.OPEN_TREE_CLONE | linux.OPEN_TREE_CLOEXEC | linux.AT_RECURSIVE
-        tree = linux.open_tree(linux.AT_FDCWD, self.source.encode(), flags)
-        try:
-            recursive = linux.AT_EMPTY_PATH | linux.AT_RECURSIVE
-            linux.mount_setattr(tree, b"", recursive, set=_SHUT)
-            _attach(tree, root_fd, self.target)
-        finally:
-            os.close(tree)
+        # A bind mount that is remounted read-only leaves those below it writable: the cgroups.
+        tree = _clone(linux.AT_FDCWD, self.source, linux.AT_RECURSIVE)
+        _attach(tree, root_fd, self.target, _SHUT, recursive=True)
 
 
 class HostNode(msgspec.Struct, frozen=True):
-    """A device node of the host, on an empty file made for it."""
+    """A device node of the host: none can be made in a user namespace."""
 
     source: str
     target: str
 
     def perform(self, root_fd: int) -> None:
-        _write(root_fd, self.target, b"", 0o666)
-        tree = linux.open_tree(
-            linux.AT_FDCWD, self.source.encode(), linux.OPEN_TREE_CLONE | linux.OPEN_TREE_CLOEXEC
-        )
-        try:
-            closed = linux.MOUNT_ATTR_NODEV | linux.MOUNT_ATTR_RDONLY
-            linux.mount_setattr(tree, b"", linux.AT_EMPTY_PATH, clear=closed)
-            _attach(tree, root_fd, self.target)
-        finally:
-            os.close(tree)
+        _make_file(root_fd, self.target)
+        _attach(_clone(linux.AT_FDCWD, self.source), root_fd, self.target, _NOSUID | _NOEXEC)
 
 
-class Content(msgspec.Struct, frozen=True):
-    """A small file; its parent directory is made."""
+class PrivateFile(msgspec.Struct, frozen=True):
+    """A file on a filesystem of its own, seen at `target`, where one must be.
+
+    Writing to it changes nothing else, on the host or in the root; `locked`: it can't be written.
+    """
 
     target: str
     content: bytes
-    mode: int
+    mode: int = 0o644
+    locked: bool = False
+
+    def __repr__(self) -> str:
+        return f"PrivateFile(target={self.target!r}, size={len(self.content)})"
 
     def perform(self, root_fd: int) -> None:
-        _write(root_fd, self.target, self.content, self.mode)
+        folder = _new_filesystem("tmpfs", "mode=0700", _NOSUID | _NODEV)
+        try:
+            _make_file(folder, "file", self.content, self.mode)
+            attributes = _NOSUID | _NODEV | (_RDONLY if self.locked else _NOEXEC)
+            _attach(_clone(folder, "file"), root_fd, self.target, attributes)
+        finally:
+            os.close(folder)
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """A directory, unless there is one."""
+
+    target: str
+
+    def perform(self, root_fd: int) -> None:
+        parent, name = _parent(root_fd, self.target)
+        try:
+            if name not in os.listdir(parent):
+                os.mkdir(name, dir_fd=parent)
+                os.chmod(name, 0o755, dir_fd=parent)
+        finally:
+            os.close(parent)
+
+
+class EmptyFile(msgspec.Struct, frozen=True):
+    """A file to mount something on."""
+
+    target: str
+
+    def perform(self, root_fd: int) -> None:
+        _make_file(root_fd, self.target)
 
 
 class Link(msgspec.Struct, frozen=True):
+    """A symbolic link."""
+
     target: str
     text: str
 
     def perform(self, root_fd: int) -> None:
-        os.symlink(self.text, self.target, dir_fd=root_fd)
+        parent, name = _parent(root_fd, self.target)
+        try:
+            os.symlink(self.text, name, dir_fd=parent)
+        finally:
+            os.close(parent)
 
 
 class Over(msgspec.Struct, frozen=True):
@@ -125,8 +151,7 @@ class Over(msgspec.Struct, frozen=True):
     target: str
 
     def perform(self, root_fd: int) -> None:
-        with _Target(root_fd, self.source) as source, _Target(root_fd, self.target) as target:
-            linux.mount(source, target, None, linux.MS_BIND)
+        _attach(_clone(root_fd, self.source), root_fd, self.target)
 
 
 class Masked(msgspec.Struct, frozen=True):
@@ -136,99 +161,132 @@ class Masked(msgspec.Struct, frozen=True):
 
     def perform(self, root_fd: int) -> None:
         try:
-            with _Target(root_fd, self.target) as target:
-                if os.path.isdir(target):
-                    flags = linux.MS_RDONLY | _NO_EXEC
-                    linux.mount(b"tmpfs", target, b"tmpfs", flags, b"size=0,mode=555")
-                    return
-                with _Target(root_fd, "dev/null") as null:
-                    linux.mount(null, target, None, linux.MS_BIND)
+            fd = _open(root_fd, self.target, os.O_PATH)
         except FileNotFoundError:
             return
+        try:
+            directory = os.path.isdir(fd)
+        finally:
+            os.close(fd)
+        if directory:
+            empty = _new_filesystem("tmpfs", "mode=555,size=4k", _SHUT)
+            _attach(empty, root_fd, self.target)
+        else:
+            _attach(_clone(root_fd, "dev/null"), root_fd, self.target)
 
 
 class ReadOnly(msgspec.Struct, frozen=True):
-    """What is at `target` can't be changed."""
+    """What is at `target`, and below, can't be changed."""
 
     target: str
 
     def perform(self, root_fd: int) -> None:
         try:
-            with _Target(root_fd, self.target) as target:
-                linux.mount(target, target, None, linux.MS_BIND | linux.MS_REC)
-            with _Target(root_fd, self.target) as target:
-                linux.mount_setattr(linux.AT_FDCWD, target, linux.AT_RECURSIVE, set=_SHUT)
+            tree = _clone(root_fd, self.target, linux.AT_RECURSIVE)
         except FileNotFoundError:
             return
+        _attach(tree, root_fd, self.target, _SHUT, recursive=True)
 
 
-def container(files: Iterable[Content], shown: Iterable[tuple[str, str]]) -> list[Action]:
-    """Everything that is mounted into a container's root, in order.
+def container(
+    scripts: Iterable[PrivateFile], shown: Iterable[PrivateFile], *, terminal: bool = False
+) -> list[Action]:
+    """Everything that is set up in a container's root, in order.
 
-    `files` lie in its own /dev; `shown` are pairs of such a file and the place in the root where
-    it is seen, which must exist.
+    `scripts` lie in its own /dev, and places are made for them there; those of `shown` exist.
+    `terminal`: something will be mounted on /dev/console.
     """
-    strict = linux.MS_NOSUID | linux.MS_NOEXEC
+    scripts = list(scripts)
     return [
-        Filesystem("proc", "proc", _NO_EXEC),
+        Filesystem("proc", "proc", _DATA),
         HostTree("/sys", "sys"),
-        Filesystem("tmpfs", "dev", linux.MS_NOSUID, "mode=755,size=65536k"),
-        *(HostNode(f"/dev/{name}", f"dev/{name}") for name in _NODES),
+        Filesystem("tmpfs", "dev", _NOSUID, "mode=755,size=64m"),
+        *(HostNode(f"/dev/{name}", f"dev/{name}") for name in HARMLESS_NODES),
         Directory("dev/pts"),
+        Filesystem("devpts", "dev/pts", _NOSUID | _NOEXEC, "newinstance,ptmxmode=0666,mode=0620"),
         Directory("dev/shm"),
-        Filesystem("devpts", "dev/pts", strict, "newinstance,ptmxmode=0666,mode=0620"),
-        Filesystem("tmpfs", "dev/shm", _NO_EXEC, "mode=1777,size=65536k"),
+        Filesystem("tmpfs", "dev/shm", _DATA, "mode=1777,size=64m"),
         *(Link(f"dev/{name}", text) for name, text in _LINKS.items()),
-        *files,
-        *(Over(source, target) for source, target in shown),
+        *([EmptyFile("dev/console")] if terminal else []),
+        *_places(scripts),
+        *scripts,
+        *shown,
         *(Masked(path) for path in _MASKED),
         *(ReadOnly(path) for path in _READ_ONLY),
     ]
 
 
-class Directory(msgspec.Struct, frozen=True):
-    target: str
-
-    def perform(self, root_fd: int) -> None:
-        os.mkdir(self.target, 0o755, dir_fd=root_fd)
-
-
-class _Target:
-    """A path beneath the root as one that mount(2) takes; a link on the way is refused."""
-
-    def __init__(self, root_fd: int, path: str) -> None:
-        self._root_fd = root_fd
-        self._path = path
-
-    def __enter__(self) -> bytes:
-        resolve = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_SYMLINKS
-        self._fd = linux.openat2(self._root_fd, self._path.encode(), os.O_PATH, resolve=resolve)
-        return b"/proc/self/fd/%d" % self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+def _places(scripts: Iterable[PrivateFile]) -> list[Action]:
+    """The files that scripts are mounted on, and the directories that those lie in."""
+    actions: list[Action] = []
+    for script in scripts:
+        folders = PurePosixPath(script.target).parents
+        actions += [Directory(str(folder)) for folder in list(folders)[-3::-1]]
+        actions.append(EmptyFile(script.target))
+    return actions
 
 
-def _attach(tree: int, root_fd: int, target: str) -> None:
-    resolve = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_SYMLINKS
-    fd = linux.openat2(root_fd, target.encode(), os.O_PATH, resolve=resolve)
+def _new_filesystem(kind: str, options: str, attributes: int) -> int:
+    """A mount of a new filesystem, attached to nothing."""
+    context = linux.fsopen(kind.encode())
     try:
-        both = linux.MOVE_MOUNT_F_EMPTY_PATH | linux.MOVE_MOUNT_T_EMPTY_PATH
-        linux.move_mount(tree, b"", fd, b"", both)
+        for option in filter(None, options.split(",")):
+            key, equals, value = option.partition("=")
+            if equals:
+                linux.fsconfig_string(context, key.encode(), value.encode())
+            else:
+                linux.fsconfig_flag(context, key.encode())
+        linux.fsconfig_create(context)
+        return linux.fsmount(context, attributes)
+    finally:
+        os.close(context)
+
+
+def _clone(root_fd: int, path: str, flags: int = 0) -> int:
+    """What is seen at `path`, as a mount that is attached to nothing."""
+    flags |= linux.OPEN_TREE_CLONE | linux.OPEN_TREE_CLOEXEC
+    if root_fd == linux.AT_FDCWD:
+        return linux.open_tree(root_fd, os.fsencode(path), flags)
+    fd = _open(root_fd, path, os.O_PATH)
+    try:
+        return linux.open_tree(fd, b"", flags | linux.AT_EMPTY_PATH)
     finally:
         os.close(fd)
 
 
-def _write(root_fd: int, target: str, content: bytes, mode: int) -> None:
-    parent = os.path.dirname(target)
-    if not os.path.isdir(f"/proc/self/fd/{root_fd}/{parent}"):
-        os.mkdir(parent, 0o755, dir_fd=root_fd)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(target, flags, mode, dir_fd=root_fd)
+def _attach(
+    mount: int, root_fd: int, target: str, attributes: int = 0, *, recursive: bool = False
+) -> None:
+    """Put a mount in its place, with further attributes; closes the descriptor."""
     try:
-        os.fchmod(fd, mode)
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
+        if attributes:
+            depth = linux.AT_RECURSIVE if recursive else 0
+            linux.mount_setattr(mount, b"", linux.AT_EMPTY_PATH | depth, set=attributes)
+        fd = _open(root_fd, target, os.O_PATH)
+        try:
+            both = linux.MOVE_MOUNT_F_EMPTY_PATH | linux.MOVE_MOUNT_T_EMPTY_PATH
+            linux.move_mount(mount, b"", fd, b"", both)
+        finally:
+            os.close(fd)
     finally:
-        os.close(fd)
+        os.close(mount)
+
+
+def _open(root_fd: int, path: str, flags: int) -> int:
+    return linux.openat2(root_fd, os.fsencode(path), flags, resolve=_NO_LINKS)
+
+
+def _parent(root_fd: int, path: str) -> tuple[int, str]:
+    folder, name = os.path.split(path)
+    return _open(root_fd, folder or ".", os.O_RDONLY | os.O_DIRECTORY), name
+
+
+def _make_file(root_fd: int, path: str, content: bytes = b"", mode: int = 0o644) -> None:
+    parent, name = _parent(root_fd, path)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, mode, dir_fd=parent), "wb") as stream:
+            stream.write(content)
+            os.fchmod(stream.fileno(), mode)
+    finally:
+        os.close(parent)

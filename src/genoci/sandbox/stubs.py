@@ -6,27 +6,30 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from typing import NamedTuple
 
+from genoci import linux
 from genoci.errors import BuildError
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_LINKS = 40
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_NO_LINKS = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_SYMLINKS | linux.RESOLVE_NO_MAGICLINKS
+_MOST_LINKS = 40  # path_resolution(7)
 
 
 class _Stub(NamedTuple):
-    """What was made, and what its parent's times were before."""
+    """What was made in the directory `parent` (a descriptor), which had those times before."""
 
-    path: str
+    parent: int
+    name: str
     inode: int
-    parent_times: tuple[int, int]
+    times: tuple[int, int]
 
 
 class Stubs:
     """Mount points beneath a root. A context manager: its end removes those that were made.
 
-    What the container itself has put in the place of one, or into one, stays.
+    What the container itself has put in the place of one, or into one, stays. The directory that
+    held one has the modification time that it had, unless the container changed it as well.
     """
 
     def __init__(self, root_fd: int) -> None:
@@ -38,107 +41,103 @@ class Stubs:
 
     def __exit__(self, *_: object) -> None:
         for stub in reversed(self._made):
-            self._remove(stub)
+            try:
+                _remove(stub)
+            finally:
+                os.close(stub.parent)
+        self._made.clear()
 
     def directory(self, name: str) -> None:
         """A directory at the top of the root; raises BuildError if there is something else."""
-        try:
-            status = os.stat(name, dir_fd=self._root_fd, follow_symlinks=False)
-        except FileNotFoundError:
-            self._make(self._root_fd, name, name, directory=True)
-            return
-        if not stat.S_ISDIR(status.st_mode):
+        mode = _mode(self._root_fd, name)
+        if not mode:
+            self._make(self._root_fd, name, directory=True)
+        elif not stat.S_ISDIR(mode):
             raise BuildError(
                 f"the image's /{name} is not a directory, and nothing can be run without one",
                 mend="Remove it in the tarball that it comes from, or use another base.",
             )
 
-    def file(self, path: str) -> str | None:
-        """The place of a file: where `path` leads inside the root, made if nothing is there.
+    def folder(self, path: str) -> str | None:
+        """Where a directory's `path` leads inside the root; it is made if nothing is there.
 
-        None if something stands there on which a file can't be shown.
+        None if something else stands there, or on the way.
         """
         with contextlib.suppress(OSError):
-            return self._file(path)
+            return self._resolve(path, directory=True)
         return None
 
-    def _file(self, path: str) -> str | None:
+    def file(self, path: str) -> str | None:
+        """The same for a file, on which something is to be shown."""
+        with contextlib.suppress(OSError):
+            return self._resolve(path, directory=False)
+        return None
+
+    def _resolve(self, path: str, *, directory: bool) -> str | None:
+        """Follow links as the container would, inside the root; make what is missing."""
         here: list[str] = []
-        rest = path.split("/")[::-1]
+        rest = _parts(path)
         links = 0
         while rest:
-            part = rest.pop()
-            if part in ("", "."):
-                continue
-            if part == "..":
+            name = rest.pop()
+            if name == "..":
                 here = here[:-1]
                 continue
-            child = "/".join([*here, part])
             with self._opened("/".join(here)) as parent:
-                mode = _mode(parent, part)
+                mode = _mode(parent, name)
                 if stat.S_ISLNK(mode):
                     links += 1
                     if links > _MOST_LINKS:
                         return None
-                    target = os.readlink(part, dir_fd=parent)
+                    target = os.readlink(name, dir_fd=parent)
                     here = [] if target.startswith("/") else here
-                    rest += target.split("/")[::-1]
+                    rest += _parts(target)
                     continue
-                last = not any(piece not in ("", ".") for piece in rest)
+                as_directory = directory or bool(rest)
                 if not mode:
-                    self._make(parent, part, child, directory=not last)
-                elif last != stat.S_ISREG(mode) or not (last or stat.S_ISDIR(mode)):
+                    self._make(parent, name, directory=as_directory)
+                elif not (stat.S_ISDIR if as_directory else stat.S_ISREG)(mode):
                     return None
-            here.append(part)
+            here.append(name)
         return "/".join(here)
 
-    @contextlib.contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
-        fd = os.dup(self._root_fd)
-        try:
-            for part in path.split("/") if path else ():
-                below = os.open(part, _DIRECTORY, dir_fd=fd)
-                os.close(fd)
-                fd = below
-            yield fd
-        finally:
-            os.close(fd)
+    def _opened(self, path: str) -> _Opened:
+        return _Opened(self._root_fd, path)
 
-    def _make(self, parent: int, name: str, path: str, *, directory: bool) -> None:
+    def _make(self, parent: int, name: str, *, directory: bool) -> None:
         status = os.fstat(parent)
         if directory:
             os.mkdir(name, 0o755, dir_fd=parent)
         else:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             os.close(os.open(name, flags, 0o644, dir_fd=parent))
+        # Whatever the umask: others must be able to pass through it, and to read what is shown.
+        os.chmod(name, 0o755 if directory else 0o644, dir_fd=parent)
         inode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
         times = (status.st_atime_ns, status.st_mtime_ns)
         os.utime(parent, ns=times)
-        self._made.append(_Stub(path, inode, times))
+        self._made.append(_Stub(os.dup(parent), name, inode, times))
 
-    def _remove(self, stub: _Stub) -> None:
-        """Undo one, if it is still what was made and nothing has come into it."""
-        parent_path, _, name = stub.path.rpartition("/")
-        with (
-            contextlib.suppress(FileNotFoundError, NotADirectoryError),
-            self._opened(parent_path) as parent,
-        ):
-            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            if status.st_ino != stub.inode or (status.st_size and stat.S_ISREG(status.st_mode)):
-                return
-            untouched = os.fstat(parent).st_mtime_ns == stub.parent_times[1]
-            now = os.fstat(parent)
-            try:
-                if stat.S_ISDIR(status.st_mode):
-                    os.rmdir(name, dir_fd=parent)
-                else:
-                    os.unlink(name, dir_fd=parent)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                return
-            times = stub.parent_times if untouched else (now.st_atime_ns, now.st_mtime_ns)
-            os.utime(parent, ns=times)
+
+class _Opened:
+    """A directory beneath the root that no link leads to, open for a while."""
+
+    def __init__(self, root_fd: int, path: str) -> None:
+        self._root_fd = root_fd
+        self._path = path
+
+    def __enter__(self) -> int:
+        path = os.fsencode(self._path or ".")
+        self._fd = linux.openat2(self._root_fd, path, _DIRECTORY, resolve=_NO_LINKS)
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _parts(path: str) -> list[str]:
+    """The names in a path, the last one first."""
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
 def _mode(parent: int, name: str) -> int:
@@ -146,3 +145,26 @@ def _mode(parent: int, name: str) -> int:
         return os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return 0
+
+
+def _remove(stub: _Stub) -> None:
+    """Undo one, if it is still what was made and nothing has come into it."""
+    try:
+        status = os.stat(stub.name, dir_fd=stub.parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    directory = stat.S_ISDIR(status.st_mode)
+    if status.st_ino != stub.inode or (status.st_size and not directory):
+        return
+    before = os.fstat(stub.parent)
+    try:
+        if directory:
+            os.rmdir(stub.name, dir_fd=stub.parent)
+        else:
+            os.unlink(stub.name, dir_fd=stub.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return
+        raise
+    untouched = before.st_mtime_ns == stub.times[1]
+    os.utime(stub.parent, ns=stub.times if untouched else (before.st_atime_ns, before.st_mtime_ns))

@@ -2,7 +2,7 @@
 
     FOLDER/<chain ID>/        a snapshot
     FOLDER/active-<random>/   one that is being made, or was when its maker died
-    FOLDER/failed/            what a failed build left
+    FOLDER/failed-<random>/   what a failed build left; FOLDER/failed names the one that counts
     FOLDER/dead-<random>/     one that is being removed
 
 Each holds `fs` (the tree, or the overlay's upper directory), `parent` (a chain ID, or nothing),
@@ -25,13 +25,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from genoci import linux
+from genoci import files, linux
 from genoci.errors import StorageError
 from genoci.layer.remove import remove
 from genoci.oci.digest import Digest
 
 _FAILED = "failed"
-_ACTIVE, _DEAD = "active-", "dead-"
+_ACTIVE, _KEPT, _DEAD = "active-", "failed-", "dead-"
 _SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _PERMANENT = ("fs", "parent", "boot", "lock", "synced")
 _MOUNT_POINTS = ("root", "parent-root")
@@ -108,14 +108,14 @@ class Store:
     @contextlib.contextmanager
     def failed(self) -> Iterator[tuple[Place, Digest | None]]:
         """The failed root and what it stands on, held; it stays there afterwards."""
-        path = self._folder / _FAILED
+        path = self._failed()
         try:
-            lock = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB) if path else None
         except BlockingIOError as error:
             raise StorageError(
                 "the failed root is in use", mend="Leave the other shell in it first."
             ) from error
-        if lock is None:
+        if path is None or lock is None:
             raise StorageError("there is no failed root")
         try:
             yield Place(self, path, lock), _parent(path)
@@ -123,11 +123,7 @@ class Store:
             os.close(lock)
 
     def has_failed(self) -> bool:
-        path = self._folder / _FAILED
-        if not _is_whole(path):
-            return False
-        parent = _parent(path)
-        return parent is None or self.exists(parent)
+        return self._failed() is not None
 
     def remove(self, chain_id: Digest) -> None:
         """Idempotent; what stands on the snapshot does not exist any more either."""
@@ -139,6 +135,8 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what nothing uses and nothing ever will; make durable what has been there long."""
+        files.sweep(self._folder)
+        failed = self._failed()
         lasting: list[Path] = []
         for name in os.listdir(self._folder):
             path = self._folder / name
@@ -146,8 +144,8 @@ class Store:
                 _remove_abandoned(path)
             elif name.startswith((_ACTIVE, _DEAD)):
                 self._bury_if_unused(path)
-            elif name == _FAILED:
-                if not self.has_failed():
+            elif name.startswith(_KEPT):
+                if path != failed:
                     self._bury_if_unused(path)
             elif _SNAPSHOT.fullmatch(name):
                 if not self.exists(Digest("sha256", name)):
@@ -167,12 +165,13 @@ class Store:
             self.bury(target)
 
     def rename_failed(self, path: Path) -> None:
-        target = self._folder / _FAILED
-        while not _renamed(path, target):
-            old = self._folder / f"{_DEAD}{secrets.token_hex(8)}"
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(target, old)
-                self._bury_if_unused(old)
+        """Make the directory the failed root; the one before goes, or will when it is not used."""
+        before = self._failed()
+        new = path.with_name(path.name.replace(_ACTIVE, _KEPT))
+        os.rename(path, new)
+        files.write(self._folder / _FAILED, new.name.encode())
+        if before is not None:
+            self._bury_if_unused(before)
 
     def bury(self, path: Path) -> None:
         """Remove a directory that is ours, or nobody's; it loses its name at once."""
@@ -194,6 +193,17 @@ class Store:
                 remove(folder, os.fsencode(dead.name))
         finally:
             os.close(folder)
+
+    def _failed(self) -> Path | None:
+        """The failed root that counts, if there is one that can still be looked at."""
+        try:
+            path = self._folder / (self._folder / _FAILED).read_text()
+            parent = _parent(path)
+        except (FileNotFoundError, ValueError):
+            return None
+        if not _is_whole(path) or (parent is not None and not self.exists(parent)):
+            return None
+        return path
 
     def _chain(self, chain_id: Digest) -> list[Path] | None:
         """The directories of a snapshot and those below it; None if one is missing or not whole."""

@@ -8,18 +8,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genoci import errors
-from genoci.build.events import AnyEvent, Failed, Finished
-from genoci.cli.parser import Parser, choice, is_a_file
+from genoci.build.events import AnyEvent, Finished
+from genoci.cli.parser import DRIVERS, Parser, choice, is_a_file
 from genoci.cli.session import Session
 from genoci.cli.text import count
-from genoci.errors import GenociError, UsageError
+from genoci.errors import UsageError
 
 if TYPE_CHECKING:
     from genoci.build.schedule import Outcome
 
 DEFAULT_FILE = "genoci.yaml"
-DRIVERS = ("auto", "overlay", "copy")
 EXAMPLES = """
 genoci images.yaml                     all targets of the file
 genoci images.yaml app                 one target, and what it stands on
@@ -80,7 +78,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
         progress.close()
     if outcome.failed:
         session.messages.note(_summary(outcome))
-        return _status(outcome.failed[0])
+        return outcome.failed[0].exit_status
     return 0
 
 
@@ -113,11 +111,3 @@ def _summary(outcome: Outcome) -> str:
     if outcome.skipped:
         parts.append(f"not built: {', '.join(skipped.target for skipped in outcome.skipped)}")
     return "; ".join(parts)
-
-
-def _status(failure: Failed) -> int:
-    """The exit status of the error that the worker met, known by its class's name."""
-    kind = getattr(errors, failure.kind, None)
-    if isinstance(kind, type) and issubclass(kind, GenociError):
-        return kind.exit_status
-    return GenociError.exit_status

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from genoci import errors
 from genoci.build.events import (
     AnyEvent,
     Failed,
@@ -20,6 +19,7 @@ from genoci.build.events import (
     Warned,
 )
 from genoci.cli import text
+from genoci.cli.translate import bug, is_ours
 
 # A progress bar's lone CRs end lines as well, so that none of its states is lost.
 _END = re.compile(r"\r*\n|\r+")
@@ -113,7 +113,7 @@ class Telling:
 
 def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
     """What failed and where, the last lines that were said, and the mend."""
-    if not hasattr(errors, event.kind):
+    if not is_ours(event.kind):
         yield from _bug(event, debug=debug)
         return
     place = event.where or event.target
@@ -129,8 +129,9 @@ def _bug(event: Failed, *, debug: bool) -> Iterator[Line]:
     """An exception that is none of ours: its traceback came along as the tail."""
     if debug:
         yield from (Line(line) for line in event.tail)
-    yield Line(f"{_of(event.target)}a bug in genoci: {event.what}", "bold red", "error: ")
-    yield from _indented("Run it again with --debug to see where it is, and please report it.")
+    told = bug(event.what)
+    yield Line(f"{_of(event.target)}{told.what}", "bold red", "error: ")
+    yield from _indented(told.mend)
 
 
 def first_line(step: str) -> str:

@@ -132,15 +132,16 @@ class Tty:
         return live
 
     def _end(self) -> None:
-        self._show_above()
         self._live.update(Text(""))
+        self._show_above()
         self._live.stop()
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self._show_above()
         width = max(self._console.width - 1, 1)
-        self._live.update(Group(*self._below(width)), refresh=True)
+        # What is printed above brings what is below along; only without it there is a need to.
+        self._live.update(Group(*self._below(width)), refresh=not self._above)
+        self._show_above()
 
     def _below(self, width: int) -> Iterator[Text | Table]:
         unfinished = self._telling.output.unfinished()

@@ -1,0 +1,181 @@
+"""What else is done with images: each in a worker of its own, confined before it reads."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+
+from genoci.build import difference, export, fork, steps, unpack
+from genoci.build.events import AnyEvent, Failed
+from genoci.build.fork import Send
+from genoci.build.images import Images
+from genoci.build.job import Answer, Built
+from genoci.build.rooted import enter
+from genoci.build.shell import look_around, look_at_failed
+from genoci.errors import BuildError, MachineError
+from genoci.layer.compress import open_reader
+from genoci.layer.remove import remove_below
+from genoci.oci import fsck as checking
+from genoci.oci.digest import Digest
+from genoci.oci.documents import Platform
+from genoci.oci.image import Image
+from genoci.oci.layout import Layout
+from genoci.sandbox import landlock
+
+OnEvent = Callable[[AnyEvent], None]
+T = TypeVar("T")
+
+TreeDiff = difference.TreeDiff
+
+
+class Refused(BuildError):
+    """An error of a worker, told again here; `failure` is what it said, exit status included."""
+
+    def __init__(self, failure: Failed) -> None:
+        super().__init__(failure.what, where=failure.where, mend=failure.mend)
+        self.failure = failure
+        self.exit_status = failure.exit_status
+
+
+def unpack_image(layout: Layout, tag: str, directory: Path, on_event: OnEvent) -> None:
+    """The root filesystem of `tag` in `directory`, new or empty; on failure that is as it was."""
+    image = _image(layout, tag)
+    unpack.check_target(directory)
+    made = not directory.exists()
+    if made:
+        directory.mkdir()
+    try:
+        _call(
+            lambda send: unpack.unpack_image(layout, image, directory, steps.warner("", send)),
+            type(None),
+            on_event,
+        )
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
+
+
+def export_image(layout: Layout, state: Path, tag: str, path: Path, on_event: OnEvent) -> None:
+    """The root filesystem of `tag` as a tarball; `path` appears when it is whole."""
+    image = _image(layout, tag)
+    compression = export.compression_for(path)
+
+    def work(_send: Send) -> None:
+        with _reading(layout, state, path.absolute().parent) as images:
+            export.export_tree(images.tree(image), path, compression)
+
+    _call(work, type(None), on_event)
+
+
+def diff(layout: Layout, state: Path, before: str, after: str, on_event: OnEvent) -> TreeDiff:
+    """What differs between two tags; `empty` is one of them, if you like."""
+    old, new = _image(layout, before), _image(layout, after)
+
+    def work(_send: Send) -> TreeDiff:
+        with _reading(layout, state) as images:
+            return difference.difference(old, new, images.tree(old), images.tree(new))
+
+    return _call(work, TreeDiff, on_event)
+
+
+def fsck(layout: Layout, on_event: OnEvent) -> list[checking.Problem]:
+    """Everything that is wrong with the layout, every byte of it read."""
+
+    def work(_send: Send) -> list[checking.Problem]:
+        landlock.restrict_writes(())
+        return checking.check(layout, _unpacked_digest)
+
+    return _call(work, list[checking.Problem], on_event)
+
+
+def shell(
+    layout: Layout, state: Path, tag: str, argv: tuple[str, ...], driver: str, on_event: OnEvent
+) -> int:
+    """A shell, or a command, in a copy of the image that is thrown away; its exit status."""
+    image = _image(layout, tag)
+
+    def work(send: Send) -> int:
+        return look_around(layout, state, image, argv, driver, steps.warner("", send))
+
+    return _call(work, int, on_event, terminal=True)
+
+
+def shell_failed(state: Path, argv: tuple[str, ...], on_event: OnEvent) -> int:
+    """The same in what the last failed build left; it stays as it is left."""
+
+    def work(send: Send) -> int:
+        return look_at_failed(state, argv, steps.warner("", send))
+
+    return _call(work, int, on_event, terminal=True)
+
+
+def clean(state: Path, on_event: OnEvent) -> None:
+    """Delete the state: snapshots, listings, the failed root. The layout is not touched."""
+    if not state.exists():
+        return
+
+    def work(send: Send) -> None:
+        with contextlib.suppress(MachineError):  # then there are no files of other ids either
+            enter((state,), steps.warner("", send))
+        _empty(state)
+
+    _call(work, type(None), on_event)
+    with contextlib.suppress(OSError):  # a mount point, or a directory in one of another's
+        state.rmdir()
+
+
+def _empty(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove_below(fd)
+    finally:
+        os.close(fd)
+
+
+def _image(layout: Layout, tag: str) -> Image:
+    return Image.empty(Platform.host()) if tag == "empty" else layout.resolve(tag)
+
+
+@contextlib.contextmanager
+def _reading(layout: Layout, state: Path, *writable: Path) -> Iterator[Images]:
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    landlock.restrict_writes((state, *writable))
+    with Images(layout, state) as images:
+        yield images
+
+
+def _unpacked_digest(blob: BinaryIO, media_type: str) -> Digest:
+    found = hashlib.sha256()
+    with open_reader(blob, name=media_type) as stream:
+        while data := stream.read(1 << 20):
+            found.update(data)
+    return Digest("sha256", found.hexdigest())
+
+
+def _call(work: Callable[[Send], T], kind: Any, on_event: OnEvent, *, terminal: bool = False) -> T:
+    """Do `work` in a worker; its result, or its error."""
+
+    def answer(send: Send) -> None:
+        send(Answer(msgspec.Raw(msgspec.json.encode(work(send)))))
+
+    with fork.worker(answer, target="", terminal=terminal) as worker:
+        for message in worker.messages(lambda: None):
+            match message:
+                case Answer():
+                    result: T = msgspec.json.decode(message.document, type=kind)
+                    return result
+                case Failed():
+                    raise Refused(message)
+                case Built():
+                    pass
+                case _:
+                    on_event(message)
+    raise BuildError("the worker ended without an answer")

@@ -1,0 +1,81 @@
+"""A shell in an image: in a copy that is thrown away, or in what a failed build left."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from genoci.build.rooted import enter, snapshotter
+from genoci.build.run import environment
+from genoci.build.steps import Warn
+from genoci.build.users import find_user
+from genoci.errors import BuildError, NotFound
+from genoci.layer.tree import LiveTree
+from genoci.oci.image import Image
+from genoci.oci.layout import Layout
+from genoci.sandbox import process
+from genoci.snapshot.driver import Active
+from genoci.snapshot.unpack import ensure
+
+_SHELL = ("/bin/sh",)
+
+
+def look_around(
+    layout: Layout, state: Path, image: Image, argv: tuple[str, ...], driver: str, warn: Warn
+) -> int:
+    """Run `argv`, or a shell, as the image's user in its working directory; the exit status."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    idmap = enter((state,), warn)
+    snapshots = snapshotter(state, driver, idmap, warn)
+    chain = ensure(image, snapshots, layout, warn=warn)
+    with snapshots.prepare(chain) as active:
+        return _interact(active, argv or _SHELL, image.env, image.workdir, image.user, warn)
+
+
+def look_at_failed(state: Path, argv: tuple[str, ...], warn: Warn) -> int:
+    """The same as root in the failed root, whichever driver it was built with."""
+    if not (state / "snapshots").exists():
+        raise _nothing()
+    idmap = enter((state,), warn)
+    for driver in sorted(path.name for path in (state / "snapshots").iterdir()):
+        kept: AbstractContextManager[Active] | None
+        kept = snapshotter(state, driver, idmap, warn).failed()
+        if kept is not None:
+            with kept as active:
+                return _interact(active, argv or _SHELL, {}, "/", "", warn)
+    raise _nothing()
+
+
+def _nothing() -> NotFound:
+    return NotFound(
+        "there is no failed build to look at",
+        mend="One is kept when a step fails, until the next build. `genoci shell TAG` shows a tag.",
+    )
+
+
+def _interact(
+    active: Active,
+    argv: tuple[str, ...],
+    env: dict[str, str],
+    workdir: str,
+    user: str,
+    warn: Warn,
+) -> int:
+    with LiveTree(active.root) as tree:
+        who = find_user(tree, user, where="")
+    command = process.Command(
+        argv=argv,
+        root=active.root,
+        env=environment(env, home=who.home, epoch=None),
+        cwd=workdir or "/",
+        uid=who.uid,
+        gid=who.gid,
+        groups=who.groups,
+    )
+    try:
+        return process.interactive(command, warn=warn)
+    except FileNotFoundError as error:
+        raise BuildError(
+            f"the image has no {argv[0]}",
+            mend="Name a program that it has: genoci shell TAG -- /path/to/program",
+        ) from error

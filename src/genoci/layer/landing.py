@@ -1,0 +1,86 @@
+"""Where a clean path leads in a root that is being filled: on disk and on paper alike.
+
+Links among its parents are followed inside the root, as the kernel does it in a chroot
+(path_resolution(7)), whether the tree is a filesystem or a listing: one algorithm, two grounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from genoci.errors import ArchiveError
+
+Spot = TypeVar("Spot")
+
+_MOST_LINKS = 40  # of one path, as in the kernel
+# 1000 names of 255 bytes fit. The bound is on what one short header may cost.
+_LONGEST = 1 << 18
+
+
+class Ground(Protocol[Spot]):
+    """A tree, whose directories are called spots."""
+
+    @property
+    def root(self) -> Spot: ...
+
+    def child(self, spot: Spot, name: bytes) -> Spot | None:
+        """The directory of this name; None if there is none, or a link to one."""
+
+    def above(self, spot: Spot) -> Spot:
+        """The directory that it is in; of the root the root."""
+
+    def link(self, spot: Spot, name: bytes) -> bytes | None:
+        """The text of the symbolic link of this name; None if there is none."""
+
+
+def find(
+    ground: Ground[Spot], path: bytes, make: Callable[[Spot, bytes], Spot] | None = None
+) -> Spot | None:
+    """The directory that the clean `path` leads to.
+
+    What is missing on the way, or leads to no directory, is made with `make`, in the place of what
+    is there; without it the answer is None. Raises ArchiveError for a loop of links.
+    """
+    if len(path) > _LONGEST:
+        raise ArchiveError(f"has a name of {len(path)} bytes; {_LONGEST} are the most")
+    here = ground.root
+    links = 0
+    for name in path.split(b"/") if path else ():
+        child = ground.child(here, name)
+        if child is None:
+            child, links = _behind(ground, here, name, links)
+        if child is None:
+            if make is None:
+                return None
+            child = make(here, name)
+        here = child
+    return here
+
+
+def _behind(
+    ground: Ground[Spot], here: Spot, name: bytes, links: int
+) -> tuple[Spot | None, int]:
+    """The directory that the link `name` leads to, and how many links have been followed."""
+    rest = [name]
+    while rest:
+        name = rest.pop()
+        if name in (b"", b"."):
+            continue
+        if name == b"..":
+            here = ground.above(here)
+            continue
+        child = ground.child(here, name)
+        if child is not None:
+            here = child
+            continue
+        target = ground.link(here, name)
+        if target is None:
+            return None, links
+        links += 1
+        if links > _MOST_LINKS:
+            raise ArchiveError("symbolic links among its parents lead to each other in a loop")
+        if target.startswith(b"/"):
+            here = ground.root
+        rest += reversed(target.split(b"/"))
+    return here, links

@@ -1,0 +1,130 @@
+"""What overlay filesystems show, and what is made of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from genoci.oci.digest import Digest
+from genoci.snapshot.overlay import Overlay
+from genoci.snapshot.store import Store
+
+if TYPE_CHECKING:
+    from conftest import Bench, Built
+
+
+@pytest.fixture
+def bench(bench_of: Callable[[str], Bench]) -> Bench:
+    return bench_of("overlay")
+
+
+def base(root: Path) -> None:
+    (root / "dir" / "sub").mkdir(parents=True)
+    (root / "dir" / "sub" / "deep").touch()
+    (root / "dir" / "file").touch()
+    (root / "a").touch()
+    (root / "b").hardlink_to(root / "a")
+
+
+def nominated(bench: Bench, on: Built, script: Callable[[Path], object]) -> set[str]:
+    with bench.snapshots.prepare(on.image.chain_id) as active:
+        script(active.root)
+        return {os.fsdecode(candidate.path) for candidate in active.candidates()}
+
+
+def test_nothing_is_nominated_where_nothing_was_touched(bench: Bench) -> None:
+    assert nominated(bench, bench.build(base), lambda root: None) == set()
+
+
+def test_of_a_directory_that_was_removed_it_alone_is_nominated(bench: Bench) -> None:
+    def remove(root: Path) -> None:
+        subprocess.run(["rm", "-r", root / "dir"], check=True)
+
+    assert nominated(bench, bench.build(base), remove) == {"dir"}
+
+
+def test_of_a_directory_made_again_all_that_it_hides_is_nominated(bench: Bench) -> None:
+    def again(root: Path) -> None:
+        subprocess.run(["rm", "-r", root / "dir"], check=True)
+        (root / "dir" / "sub").mkdir(parents=True)
+
+    found = nominated(bench, bench.build(base), again)
+    assert found == {"dir", "dir/sub", "dir/file", "dir/sub/deep"}
+
+
+def test_names_of_one_new_file_have_one_inode_number(bench: Bench) -> None:
+    on = bench.build(base)
+    with bench.snapshots.prepare(on.image.chain_id) as active:
+        (active.root / "c").hardlink_to(active.root / "a")
+        found = {candidate.path: candidate.inode for candidate in active.candidates()}
+    assert found.keys() == {b"a", b"c"}
+    assert found[b"a"] == found[b"c"] is not None
+
+
+def test_the_parent_shows_hard_links_of_any_layer_below(bench: Bench) -> None:
+    one = bench.build(base)
+    two = bench.build(lambda root: (root / "c").touch(), on=one)
+    three = bench.build(lambda root: (root / "d").hardlink_to(root / "c"), on=two)
+    assert {path: links for path, (_, _, links) in bench.tree(three).items() if len(links) > 1} == {
+        b"a": [b"a", b"b"],
+        b"b": [b"a", b"b"],
+        b"c": [b"c", b"d"],
+        b"d": [b"c", b"d"],
+    }
+
+
+def test_changing_one_name_of_a_link_from_below_splits_it(bench_of: Callable[[str], Bench]) -> None:
+    """The first known difference between the drivers."""
+    names = {}
+    for driver in ("overlay", "copy"):
+        bench = bench_of(driver)
+        upper = bench.build(lambda root: (root / "a").chmod(0o600), on=bench.build(base), epoch=0)
+        names[driver] = [(entry.path, entry.kind.value, entry.mode) for entry in upper.entries]
+    assert names == {
+        "overlay": [(b"a", "file", 0o600), (b"b", "file", 0o644)],
+        "copy": [(b"a", "file", 0o600), (b"b", "hardlink", 0o600)],
+    }
+
+
+def test_a_directory_from_below_can_be_renamed_only_by_copying(bench: Bench) -> None:
+    """The second: rename(2) says EXDEV, and mv(1) copies."""
+    on = bench.build(base)
+    with bench.snapshots.prepare(on.image.chain_id) as active:
+        with pytest.raises(OSError, match="cross-device"):
+            (active.root / "dir").rename(active.root / "other")
+        subprocess.run(["mv", active.root / "dir", active.root / "other"], check=True)
+        assert (active.root / "other" / "sub" / "deep").exists()
+
+
+def test_attributes_that_steer_overlay_filesystems_have_no_effect(bench: Bench) -> None:
+    def steer(root: Path) -> None:
+        base(root)
+        os.setxattr(root / "dir", "user.overlay.opaque", b"y")
+        os.setxattr(root / "a", "user.overlay.metacopy", b"")
+        os.setxattr(root / "a", "user.overlay.redirect", b"/dir/file")
+
+    one = bench.build(steer)
+    assert all(entry.xattrs == () for entry in one.entries)
+    two = bench.build(lambda root: (root / "dir" / "new").touch(), on=one)
+    assert bench.tree(two) == bench.extracted(two)
+
+
+def test_a_hundred_and_twenty_layers_are_mounted(bench: Bench) -> None:
+    store = Store(bench.state / "many")
+    below = None
+    for number in range(120):
+        with store.place(below) as place:
+            (place.path / "fs" / str(number)).touch()
+            below = Digest.of(b"%d" % number)
+            place.commit(below)
+    with Overlay(store).prepare(below) as active:
+        assert len(os.listdir(active.root)) == 120
+        (active.root / "0").unlink()
+        (active.root / "new").touch()
+        found = {candidate.path for candidate in active.candidates()}
+        assert found == {b"0", b"new"}
