@@ -25,7 +25,7 @@ class Workshop:
 
     @property
     def layout(self) -> Layout:
-        return Layout.open(self.layout_path)
+        return Layout.at(self.layout_path)
 
     def write(self, name: str, content: str | bytes, mode: int = 0o644) -> Path:
         path = self.folder / name

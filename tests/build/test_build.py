@@ -253,7 +253,8 @@ def test_config_keys_change_the_config_and_nothing_else(workshop: Workshop) -> N
 def test_no_path_of_the_host_is_in_the_history(workshop: Workshop, rootfs: Path) -> None:
     workshop.write("app/x", "x")
     workshop.build(
-        f"a:\n  base: empty\n  steps:\n  - expand: {rootfs}\n  - copy: ./app /app\n  - run: 'true'\n"
+        f"a:\n  base: empty\n  steps:\n  - expand: {rootfs}\n  - copy: ./app /app\n"
+        "  - run: 'true'\n"
     )
     text = workshop.image("a").config_raw.decode()
     assert str(workshop.folder) not in text

@@ -181,6 +181,10 @@ def test_the_file_type_bits_of_a_mode_are_left_out() -> None:
     assert only(header(mode=0o104755)).mode == 0o4755
 
 
+def test_a_symlink_has_the_mode_that_linux_gives_it() -> None:
+    assert only(header(b"s", b"2", link=b"t", mode=0o755)).mode == 0o777
+
+
 def test_an_old_directory_is_a_file_whose_name_ends_with_a_slash() -> None:
     for type in (b"0", b"\0"):
         entry = only(header(b"d/", type, magic=bytes(8)))

@@ -214,7 +214,7 @@ def valid(entry: Entry) -> Entry:
     return Entry(
         path=entry.path,
         kind=kind,
-        mode=entry.mode,
+        mode=0o777 if kind is Kind.SYMLINK else entry.mode,
         uid=entry.uid,
         gid=entry.gid,
         mtime=entry.mtime,

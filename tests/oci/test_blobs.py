@@ -207,7 +207,7 @@ else:
     sys.exit("stored more than there is room for")
 assert sorted(p.name for p in layout.path.rglob("*") if p.is_file()) == sorted(
     [kept.digest.hex, "index.json", "oci-layout", ".genoci.index.lock"])
-assert list(Layout.open(layout.path).tags()) == ["kept"]
+assert list(Layout.at(layout.path).tags()) == ["kept"]
 free = Path(sys.argv[1]) / "filler"
 with open(free, "wb", buffering=0) as stream:
     try:
@@ -221,7 +221,7 @@ except StorageError:
     pass
 else:
     sys.exit("wrote an index that there was no room for")
-assert list(Layout.open(layout.path).tags()) == ["kept"]
+assert list(Layout.at(layout.path).tags()) == ["kept"]
 """
 
 

@@ -34,7 +34,7 @@ def test_opening_a_layout_again_changes_nothing(tmp_path: Path) -> None:
     layout.tag({"a": layout.put([b"{}"], "text/plain")})
     before = (layout.path / "index.json").stat().st_ino
     assert list(Layout.create_or_open(layout.path).tags()) == ["a"]
-    assert list(Layout.open(layout.path).tags()) == ["a"]
+    assert list(Layout.at(layout.path).tags()) == ["a"]
     assert (layout.path / "index.json").stat().st_ino == before
 
 
@@ -61,7 +61,8 @@ def test_half_a_layout_is_completed(tmp_path: Path, made: list[str]) -> None:
         else:
             (path / part).mkdir(parents=True)
     layout = Layout.create_or_open(path)
-    assert Layout.open(path).tags() == {}
+    assert Layout.at(path).tags() == {}
+    assert not list(path.glob(".genoci-*"))
     assert ("mine" in json.loads(layout.index_path.read_bytes())) == ("index" in made)
 
 
@@ -114,12 +115,12 @@ def test_a_file_is_no_layout(tmp_path: Path) -> None:
         with pytest.raises(LayoutError):
             Layout.create_or_open(path)
         with pytest.raises(NotFound):
-            Layout.open(path)
+            Layout.at(path)
 
 
 def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as error:
-        Layout.open(tmp_path / "oci")
+        Layout.at(tmp_path / "oci")
     assert "--layout" in error.value.mend
     assert not list(tmp_path.iterdir())
 
@@ -130,7 +131,7 @@ def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
 def test_a_layout_of_another_version_is_refused(tmp_path: Path, mark: str) -> None:
     layout = Layout.create_or_open(tmp_path / "oci")
     (layout.path / "oci-layout").write_text(mark)
-    for attempt in (Layout.open, Layout.create_or_open):
+    for attempt in (Layout.at, Layout.create_or_open):
         with pytest.raises(LayoutError, match="version"):
             attempt(layout.path)
 
@@ -140,7 +141,7 @@ def test_blobs_behind_a_link_are_refused(tmp_path: Path, name: str) -> None:
     layout = Layout.create_or_open(tmp_path / "oci")
     (layout.path / name).rename(tmp_path / "elsewhere")
     (layout.path / name).symlink_to(tmp_path / "elsewhere")
-    for attempt in (Layout.open, Layout.create_or_open):
+    for attempt in (Layout.at, Layout.create_or_open):
         with pytest.raises(LayoutError, match="no link"):
             attempt(layout.path)
 
@@ -149,7 +150,7 @@ def test_a_layout_without_its_index_is_refused_for_reading(tmp_path: Path) -> No
     layout = Layout.create_or_open(tmp_path / "oci")
     layout.index_path.unlink()
     with pytest.raises(LayoutError, match=r"index\.json"):
-        Layout.open(layout.path)
+        Layout.at(layout.path)
     assert Layout.create_or_open(layout.path).tags() == {}
 
 

@@ -98,7 +98,7 @@ def test_the_empty_image_is_one_to_both(
     layout.tag({"x": layout.write_image(Image.empty(Platform.host()))})
     umoci("unpack", "--rootless", "--image", f"{layout.path}:x", tmp_path / "bundle")
     skopeo("copy", f"oci:{layout.path}:x", f"oci:{tmp_path / 'copy'}:x")
-    assert Layout.open(tmp_path / "copy").resolve("x").layers == ()
+    assert Layout.at(tmp_path / "copy").resolve("x").layers == ()
 
 
 def test_while_a_blob_is_being_written_umoci_finds_nothing_odd(
@@ -203,7 +203,7 @@ def test_an_index_for_several_platforms_is_copied_whole(
     ]
     layout.tag({"multi": make.nested(*manifests)})
     skopeo("copy", "--all", f"oci:{layout.path}:multi", f"oci:{tmp_path / 'copy'}:multi")
-    copy = Layout.open(tmp_path / "copy")
+    copy = Layout.at(tmp_path / "copy")
     assert list(copy.tags()) == ["multi"]
     for platform in platforms:
         assert copy.resolve("multi", platform).platform == platform

@@ -145,7 +145,7 @@ def test_builds_share_a_layout_and_gc_has_it_alone(layout: Layout) -> None:
 def test_a_holder_that_dies_lets_go(layout: Layout) -> None:
     holder = (
         "import sys, os; from pathlib import Path; from genoci.oci.layout import Layout\n"
-        "with Layout.open(Path(sys.argv[1])).holding(shared=True):\n"
+        "with Layout.at(Path(sys.argv[1])).holding(shared=True):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -168,7 +168,7 @@ from pathlib import Path
 from genoci.errors import StorageError
 from genoci.oci.fsck import check
 from genoci.oci.layout import Layout
-layout = Layout.open(Path(sys.argv[1]))
+layout = Layout.at(Path(sys.argv[1]))
 Layout.create_or_open(layout.path)
 assert list(layout.tags()) == ["x"]
 image = layout.resolve("x")
@@ -208,7 +208,7 @@ def test_a_lock_that_another_user_made_first_locks_all_the_same(tmp_path: Path) 
     with layout.holding(shared=True):
         pass
     inner = "import sys,os; from pathlib import Path; from genoci.oci.layout import Layout; " + (
-        "layout = Layout.open(Path(sys.argv[1])); os.setgid(65534); os.setuid(65534)\n"
+        "layout = Layout.at(Path(sys.argv[1])); os.setgid(65534); os.setuid(65534)\n"
         "with layout.holding(shared=True): layout.tag({'y': layout.tags()['x']})"
     )
     blob = layout.put([b"{}"], "text/plain")

@@ -54,7 +54,7 @@ def test_thirty_processes_that_make_store_and_tag_lose_nothing(
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * PROCESSES
-    layout = Layout.open(path)
+    layout = Layout.at(path)
     expected = {f"mine{n}" for n in range(PROCESSES)} | {"ours"}
     expected |= {f"ours-2026-11-23_{n + 1}" for n in range(3 * PROCESSES)}
     assert set(layout.tags()) == expected == set(umoci("ls", "--layout", path).split())

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from genoci import linux
 from genoci.layer.compress import Compression
 from genoci.layer.diff import Changes, changes, settle
 from genoci.layer.entry import Entry, Kind
@@ -25,6 +26,7 @@ from genoci.oci.documents import Platform
 from genoci.oci.image import Image, Layer
 from genoci.oci.layout import Layout
 from genoci.sandbox import userns
+from genoci.sandbox.idmap import Extent, IdMap
 from genoci.snapshot.driver import Active, Snapshotter
 from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
@@ -47,14 +49,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-def in_namespace(body: Callable[[], object], *, clear: Path | None) -> str:
+def in_namespace(
+    body: Callable[[], object], *, clear: Path | None, idmap: IdMap | None = None
+) -> str:
     """How `body` failed; empty: it did not. `clear` is emptied: we alone can't remove it."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
         try:
-            userns.enter(userns.plan(), warn=lambda what, mend="": None)
+            userns.enter(idmap or userns.plan(), warn=lambda what, mend="": None)
             try:
                 body()
             finally:
@@ -74,6 +78,10 @@ def in_namespace(body: Callable[[], object], *, clear: Path | None) -> str:
 
 
 def _clear(path: Path) -> None:
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for target in mounted:
+        if Path(target).is_relative_to(path):
+            linux.umount(os.fsencode(target), linux.MNT_DETACH)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         remove_below(fd)
@@ -232,7 +240,7 @@ def bench(tmp_path: Path, driver: str, namespace: None) -> Bench:
 
 
 @pytest.fixture
-def bench_of(tmp_path: Path, namespace: None) -> Callable[[str], Bench]:
+def make_bench(tmp_path: Path) -> Callable[[str], Bench]:
     """New benches of given drivers, apart from each other."""
     numbers = itertools.count()
 
@@ -242,6 +250,19 @@ def bench_of(tmp_path: Path, namespace: None) -> Callable[[str], Bench]:
         return Bench(folder, driver)
 
     return make
+
+
+@pytest.fixture
+def bench_of(make_bench: Callable[[str], Bench], namespace: None) -> Callable[[str], Bench]:
+    return make_bench
+
+
+@pytest.fixture
+def in_single_id_namespace(tmp_path: Path) -> Callable[[Callable[[], object]], str]:
+    """Runs a function where nobody has an id but the caller; how it failed, if it did."""
+    own = Extent(0, os.getuid(), 1), Extent(0, os.getgid(), 1)
+    idmap = IdMap("single", (own[0],), (own[1],))
+    return lambda body: in_namespace(body, clear=tmp_path, idmap=idmap)
 
 
 @pytest.fixture

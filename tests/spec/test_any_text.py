@@ -6,7 +6,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from genoci.errors import GenociError, SpecError
@@ -14,6 +14,8 @@ from genoci.spec.keys import TARGET
 from genoci.spec.read import read
 from genoci.spec.target import Spec
 
+# A busy machine is no mistake: no deadlines.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _PLACE = re.compile(r"f\.yaml(:[1-9][0-9]*:[1-9][0-9]*)?")
 
 
@@ -33,6 +35,7 @@ def check(content: bytes) -> Spec | None:
             return None
 
 
+@patient
 @given(st.binary(max_size=200))
 @example(b"\xef\xbb\xbf")
 def test_any_bytes(content: bytes) -> None:
@@ -65,6 +68,7 @@ _MARKS = [
 _PIECES = st.sampled_from(_WORDS + _MARKS + [": ", "\n  ", "\n"] * 5)
 
 
+@patient
 @given(st.lists(_PIECES | st.text(max_size=3), max_size=40).map("".join))
 @example("a: &a {base: empty, <<: *a}")
 @example("'': {'': }")
@@ -87,6 +91,7 @@ _VALUES = st.recursive(
 _KEYS = st.dictionaries(st.sampled_from([*TARGET, "install", "FROM", "x"]), _VALUES, max_size=6)
 
 
+@patient
 @given(st.dictionaries(st.sampled_from(["a", "b", "genoci", "x-a", "empty"]), _KEYS, max_size=3))
 def test_any_values_for_our_keys(targets: dict[str, dict[str, str]]) -> None:
     lines: list[str] = []
@@ -102,6 +107,7 @@ _TEXTS = st.text(
 )
 
 
+@patient
 @given(st.dictionaries(_NAMES, _TEXTS, max_size=5))
 def test_any_text_in_quotes_comes_out_as_it_went_in(env: dict[str, str]) -> None:
     quoted = ", ".join(

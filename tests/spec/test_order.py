@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoci.errors import SpecError, UsageError
@@ -105,6 +105,7 @@ graphs = st.integers(1, 8).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(graphs)
 def test_whatever_needs_what_the_order_is_right_or_there_is_a_circle(
     graph: list[list[int]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -16,7 +17,7 @@ import msgspec
 from genoci import linux
 from genoci.build.events import AnyEvent, Failed
 from genoci.build.job import Answer, Built
-from genoci.errors import BuildError, GenociError, Interrupted, StepFailed
+from genoci.errors import BuildError, GenociError, Interrupted, StepFailed, StorageError
 
 Message = AnyEvent | Built | Answer
 Send = Callable[[Message], None]
@@ -166,11 +167,31 @@ def failure(error: BaseException, target: str) -> Failed:
             status=error.status if step_failed else 0,  # type: ignore[attr-defined]
             tail=error.tail if step_failed else (),  # type: ignore[attr-defined]
         )
+    if isinstance(error, OSError) and error.errno in _STORAGE:
+        return failure(_storage_error(error), target)
     return Failed(
         target=target,
         kind=type(error).__name__,
         what=f"{type(error).__name__}: {error}",
         tail=tuple("".join(traceback.format_exception(error)).splitlines()),
+    )
+
+
+# What a disk may say at any moment, to whatever is being done.
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+
+
+def _storage_error(error: OSError) -> StorageError:
+    name = error.filename
+    path = name if isinstance(name, str) else os.fsdecode(name) if name else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError(
+        "the disk is full" if full else f"the filesystem refuses: {error.strerror}",
+        where=path,
+        mend="Make room, or put the state or the layout elsewhere (--state, --layout); "
+        "`genoci gc` and `genoci clean` free what is not needed."
+        if full
+        else "",
     )
 
 

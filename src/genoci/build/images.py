@@ -82,7 +82,7 @@ class Images:
         name = str(layer.descriptor.digest)
         with self._layout.open(layer.descriptor) as blob:
             with open_reader(blob, name=name) as stream:
-                for number, member in enumerate(tar.read(stream, name=name)):
+                for number, member in enumerate(tar.read(stream, name=name, verified=True)):
                     if member.entry.kind is Kind.FILE:
                         extents[number] = self._spool.put(member.chunks())
             _verify(blob)

@@ -73,7 +73,7 @@ def build(
 
 
 def _tags(layout: Path) -> Mapping[str, Descriptor]:
-    return Layout.open(layout).tags() if (layout / "index.json").exists() else {}
+    return Layout.at(layout).tags() if (layout / "index.json").exists() else {}
 
 
 class _Run:

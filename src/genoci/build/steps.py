@@ -26,6 +26,10 @@ _EVERY = 8 << 20  # bytes between two progress events
 
 def description(step: Step, folder: str) -> str:
     """The step in one piece, with host paths as the YAML file's folder sees them."""
+    return _readable(_description(step, folder))
+
+
+def _description(step: Step, folder: str) -> str:
     match step:
         case Expand():
             return f"expand: {' '.join(_seen_from(folder, path) for path in step.sources)}"
@@ -37,6 +41,11 @@ def description(step: Step, folder: str) -> str:
             return f"copy{origin}: {' '.join(sources)} {step.dest}"
         case Run():
             return f"run: {_seen_from(folder, step.script) if step.script else step.shell}"
+
+
+def _readable(text: str) -> str:
+    """The text with what is no character of it (names are bytes) as escapes."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def begun(job: Job, step: Step) -> Stepped:

@@ -60,7 +60,7 @@ def _extract(layout: Layout, image: Image, root_fd: int, warn: Warn) -> None:
         name = str(layer.descriptor.digest)
         with layout.open(layer.descriptor) as blob, open_reader(blob, name=name) as stream:
             extract_layer(
-                tar.read(stream, name=name),
+                tar.read(stream, name=name, verified=True),
                 root_fd,
                 owners=Owners.KEEP if root else Owners.MINE,
                 devices=Devices.MAKE if root else Devices.SKIP,

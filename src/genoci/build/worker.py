@@ -30,7 +30,7 @@ def needs_a_root(target: Target) -> bool:
 def work(job: Job, send: Send) -> None:
     """Build the job's target and send the `Built`; everything is stored, nothing is tagged."""
     parent = os.getppid()
-    layout = Layout.open(Path(job.layout))
+    layout = Layout.at(Path(job.layout))
     state = Path(job.state)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     base = _image(layout, job)

@@ -18,7 +18,7 @@ class Kind(enum.Enum):
     SOCKET = "socket"
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A name and its metadata, never its content.
 
     `path` is clean: relative, no `.`, `..`, empty component or trailing slash; the root is b"".

@@ -15,7 +15,7 @@ Spot = TypeVar("Spot")
 
 _MOST_LINKS = 40  # of one path, as in the kernel
 # 1000 names of 255 bytes fit. The bound is on what one short header may cost.
-_LONGEST = 1 << 18
+LONGEST = 1 << 18
 
 
 class Ground(Protocol[Spot]):
@@ -42,26 +42,29 @@ def find(
     What is missing on the way, or leads to no directory, is made with `make`, in the place of what
     is there; without it the answer is None. Raises ArchiveError for a loop of links.
     """
-    if len(path) > _LONGEST:
-        raise ArchiveError(f"has a name of {len(path)} bytes; {_LONGEST} are the most")
-    here = ground.root
+    if len(path) > LONGEST:
+        raise ArchiveError(f"has a name of {len(path)} bytes; {LONGEST} are the most")
+    here: Spot = ground.root
     links = 0
     for name in path.split(b"/") if path else ():
-        child = ground.child(here, name)
+        child: Spot | None = ground.child(here, name)
         if child is None:
-            child, links = _behind(ground, here, name, links)
-        if child is None:
-            if make is None:
+            behind = _behind(ground, here, name, links)
+            if behind is not None:
+                child, links = behind
+            elif make is not None:
+                child = make(here, name)
+            else:
                 return None
-            child = make(here, name)
         here = child
     return here
 
 
-def _behind(
-    ground: Ground[Spot], here: Spot, name: bytes, links: int
-) -> tuple[Spot | None, int]:
-    """The directory that the link `name` leads to, and how many links have been followed."""
+def _behind(ground: Ground[Spot], here: Spot, name: bytes, links: int) -> tuple[Spot, int] | None:
+    """The directory that the link `name` leads to, and how many links have been followed by then.
+
+    None if there is no such link, or it leads to no directory.
+    """
     rest = [name]
     while rest:
         name = rest.pop()
@@ -76,7 +79,7 @@ def _behind(
             continue
         target = ground.link(here, name)
         if target is None:
-            return None, links
+            return None
         links += 1
         if links > _MOST_LINKS:
             raise ArchiveError("symbolic links among its parents lead to each other in a loop")

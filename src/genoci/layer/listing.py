@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -10,17 +11,21 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from genoci import files
-from genoci.errors import ArchiveError
+from genoci.errors import ArchiveError, StorageError
 from genoci.layer import tar
 from genoci.layer.entry import OPAQUE, WHITEOUT, Entry, Kind, join, split
-from genoci.layer.whiteout import hidden_name
+from genoci.layer.landing import LONGEST, find
+from genoci.layer.whiteout import hidden_name, is_aufs
 from genoci.oci.digest import Digest
 
-_VERSION = 1
-_MOST_LINKS = 40
+_VERSION = 2
+_SUM = hashlib.sha256().digest_size  # a file begins with that of the rest
+
+# Bytes of their paths: a name of a few bytes in a tar may need a thousand directories.
+_MOST_IMPLIED = 1 << 28
 
 
-class Placed(msgspec.Struct, frozen=True, array_like=True):
+class Placed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An entry, and its number in the layer's tar (whiteouts count), from 0."""
 
     entry: Entry
@@ -82,7 +87,13 @@ class Listing:
 
 
 class _Folding:
-    """One layer going onto a view, entry by entry, as `extract` does it on disk."""
+    """One layer going onto a view, entry by entry, exactly as `placing` does it on disk.
+
+    Its spots, as `landing` calls them, are the paths of directories. `kept`, `own` and `bare` are
+    what they are in a `places.Place`.
+    """
+
+    root = b""
 
     def __init__(
         self,
@@ -93,54 +104,88 @@ class _Folding:
         self.at = at
         self.below = below
         self._layer = layer
-        self._brought: set[bytes] = set()
-        self._above: set[bytes] = set()  # every directory that something brought lies below
         self._newest = layer.newest
+        self._kept: set[bytes] = set()
+        self._own: set[bytes] = set()
+        self._bare: set[bytes] = set()
+        self._implied = 0
 
     def run(self) -> None:
-        for entry, number in ((one.entry, one.number) for one in self._layer.placed):
-            parent, name = split(entry.path)
-            if name == OPAQUE:
-                self._hide_below(self._real(parent, make=False))
-            elif name.startswith(WHITEOUT):
-                directory = self._real(parent, make=False)
-                if directory is not None:
-                    self._hide(join(directory, hidden_name(name)))
-            elif entry.kind is not Kind.SOCKET:
-                self._put(entry, number)
+        for placed in self._layer.placed:
+            entry = placed.entry
+            try:
+                self._apply(entry, placed.number)
+            except ArchiveError as error:
+                error.where = error.where or tar.shown(entry.path) or "./"
+                raise
 
-    def _put(self, entry: Entry, number: int) -> None:
+    def _apply(self, entry: Entry, number: int) -> None:
+        if is_aufs(entry.path):
+            return
         parent, name = split(entry.path)
-        directory = self._real(parent, make=True) if entry.path else b""
-        assert directory is not None
-        path = join(directory, name) if entry.path else b""
-        listed = Listed(msgspec.structs.replace(entry, path=path), self._layer.diff_id, number)
+        if name == OPAQUE:
+            directory = find(self, parent)
+            if directory is not None:
+                self._hide(self._lower_in(directory))
+        elif name.startswith(WHITEOUT):
+            hidden = hidden_name(name)
+            directory = find(self, parent)
+            if directory is not None:
+                self._hide([join(directory, hidden)])
+        elif entry.kind is not Kind.SOCKET:
+            self._put(parent, name, entry, number)
+
+    # What a Ground does
+
+    def child(self, spot: bytes, name: bytes) -> bytes | None:
+        path = join(spot, name)
+        return path if path in self.below else None
+
+    def above(self, spot: bytes) -> bytes:
+        return split(spot)[0]
+
+    def link(self, spot: bytes, name: bytes) -> bytes | None:
+        listed = self.at.get(join(spot, name))
+        if listed is None or listed.entry.kind is not Kind.SYMLINK:
+            return None
+        return listed.entry.link
+
+    # What Placing does
+
+    def _put(self, parent: bytes, name: bytes, entry: Entry, number: int) -> None:
+        if not entry.path:
+            if entry.kind is not Kind.DIRECTORY:
+                raise ArchiveError("the root of the archive is not a directory")
+            self._set(b"", Listed(entry, self._layer.diff_id, number))
+            return
+        directory = parent
+        if parent not in self.below or len(parent) > LONGEST:
+            found = find(self, parent, self._imply)
+            assert found is not None
+            directory = found
+        path = join(directory, name)
         if entry.kind is Kind.HARDLINK:
-            source = self._source(entry)
-            if source == path:
-                return
-            found = self.at[source]
-            listed = found._replace(entry=msgspec.structs.replace(found.entry, path=path))
-        self._set(path, listed)
-        self._bring(path)
+            self._set_link(path, entry)
+        else:
+            if path != entry.path:
+                entry = msgspec.structs.replace(entry, path=path)
+            self._set(path, Listed(entry, self._layer.diff_id, number))
+        self._keep(path)
 
-    def _bring(self, path: bytes) -> None:
-        self._brought.add(path)
-        while path:
-            path = split(path)[0]
-            if path in self._above:
-                break
-            self._above.add(path)
-
-    def _source(self, entry: Entry) -> bytes:
+    def _set_link(self, path: bytes, entry: Entry) -> None:
         parent, name = split(entry.link)
-        directory = self._real(parent, make=False)
-        path = None if directory is None else join(directory, name)
-        if path is None or path not in self.at or path in self.below:
-            raise ArchiveError(
-                f"{entry.path!r} is a hard link to {entry.link!r}, which is not there"
-            )
-        return path
+        directory = find(self, parent)
+        source = None if directory is None else join(directory, name)
+        if source is None or source not in self.at or source in self.below:
+            raise _no_target(entry)
+        if source == path:
+            return
+        found = self.at[source]
+        if path in self.at:
+            self._drop(path)
+        if source not in self.at:  # it lay in what the link was to replace
+            raise _no_target(entry)
+        self._set(path, found._replace(entry=msgspec.structs.replace(found.entry, path=path)))
 
     def _set(self, path: bytes, listed: Listed) -> None:
         is_directory = listed.entry.kind is Kind.DIRECTORY
@@ -148,98 +193,65 @@ class _Folding:
             self._drop(path)
         self.at[path] = listed
         if is_directory:
-            self.below.setdefault(path, {})
+            self._own.add(path)
+            if path not in self.below:
+                self.below[path] = {}
+                self._bare.add(path)
         if path:
             parent, name = split(path)
             self.below[parent][name] = None
 
-    def _real(self, path: bytes, *, make: bool) -> bytes | None:
-        """The directory that `path` leads to, links followed inside the root.
+    def _imply(self, spot: bytes, name: bytes) -> bytes:
+        path = join(spot, name)
+        self._implied += len(path)
+        if self._implied > _MOST_IMPLIED:
+            raise ArchiveError("too many directories that the layer has things in, and no entry of")
+        self._set_implied(path)
+        self._keep(path)
+        return path
 
-        What is missing on the way, or is no directory, becomes one with `make`; else None.
-        """
-        here, links = b"", 0
-        rest = [part for part in reversed(path.split(b"/")) if part]
-        while rest:
-            part = rest.pop()
-            if part in (b".", b""):
-                continue
-            if part == b"..":
-                here = split(here)[0]
-                continue
-            child = join(here, part)
-            listed = self.at.get(child)
-            if listed is not None and listed.entry.kind is Kind.SYMLINK:
-                links += 1
-                if links > _MOST_LINKS:
-                    raise ArchiveError(f"{path!r}: a loop of symbolic links")
-                if self._leads_to_directory(here, listed.entry.link, links):
-                    target = listed.entry.link
-                    here = b"" if target.startswith(b"/") else here
-                    rest += reversed(target.split(b"/"))
-                    continue
-            if child not in self.below:
-                if not make:
-                    return None
-                self._imply(child)
-            here = child
-        return here
-
-    def _leads_to_directory(self, here: bytes, target: bytes, links: int) -> bool:
-        rest = list(reversed(target.split(b"/")))
-        here = b"" if target.startswith(b"/") else here
-        while rest:
-            part = rest.pop()
-            if part in (b".", b""):
-                continue
-            if part == b"..":
-                here = split(here)[0]
-                continue
-            child = join(here, part)
-            listed = self.at.get(child)
-            if listed is None:
-                return False
-            if listed.entry.kind is Kind.SYMLINK:
-                links += 1
-                if links > _MOST_LINKS:
-                    raise ArchiveError(f"{child!r}: a loop of symbolic links")
-                here = b"" if listed.entry.link.startswith(b"/") else here
-                rest += reversed(listed.entry.link.split(b"/"))
-                continue
-            if child not in self.below:
-                return False
-            here = child
-        return True
-
-    def _imply(self, path: bytes) -> None:
+    def _set_implied(self, path: bytes) -> None:
         entry = Entry(path=path, kind=Kind.DIRECTORY, mode=0o755, uid=0, gid=0, mtime=self._newest)
         self._set(path, Listed(entry, None, -1))
-        self._bring(path)
+        self._own.discard(path)
 
-    def _hide(self, path: bytes) -> None:
-        """A whiteout: the lower layers' `path` goes, and what this layer brought stays."""
-        if path not in self.at:
-            return
-        if path in self._brought or path in self._above:
-            self._hide_below(path)
-        else:
-            self._drop(path)
+    def _keep(self, path: bytes) -> None:
+        while path not in self._kept and path:
+            self._kept.add(path)
+            path = split(path)[0]
 
-    def _hide_below(self, path: bytes | None) -> None:
-        if path is None:
-            return
-        for name in list(self.below.get(path, ())):
-            self._hide(join(path, name))
+    def _hide(self, pending: list[bytes]) -> None:
+        while pending:
+            path = pending.pop()
+            if path not in self.at:
+                continue
+            if path not in self._kept:
+                self._drop(path)
+            elif path in self.below:
+                if path not in self._own:
+                    self._set_implied(path)
+                pending += self._lower_in(path)
+
+    def _lower_in(self, path: bytes) -> list[bytes]:
+        if path in self._bare:
+            return []
+        self._bare.add(path)
+        return [join(path, name) for name in self.below[path]]
 
     def _drop(self, path: bytes) -> None:
+        parent, name = split(path)
+        self.below[parent].pop(name, None)
         pending = [path]
         while pending:
             gone = pending.pop()
             pending += [join(gone, name) for name in self.below.pop(gone, ())]
             self.at.pop(gone, None)
-            self._brought.discard(gone)
-        parent, name = split(path)
-        self.below[parent].pop(name, None)
+            for told in (self._kept, self._own, self._bare):
+                told.discard(gone)
+
+
+def _no_target(entry: Entry) -> ArchiveError:
+    return ArchiveError(f"is a hard link to {tar.shown(entry.link)}, which is not there")
 
 
 def fold_all(layers: Iterable[LayerListing]) -> Listing:
@@ -262,15 +274,24 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True):
 
 
 def save(folder: Path, listing: LayerListing) -> None:
-    """Keep a listing in `folder`, under its diff ID."""
+    """Keep a listing in `folder`, under its diff ID; atomic, and replaces what is there."""
     content = msgspec.msgpack.encode(_Stored(_VERSION, listing))
-    files.write(folder / listing.diff_id.hex, content)
+    try:
+        files.write(folder / listing.diff_id.hex, hashlib.sha256(content).digest() + content)
+    except OSError as error:
+        raise StorageError(
+            f"can't keep the listing of a layer: {error.strerror}",
+            where=str(folder),
+            mend="Make room, or put the state elsewhere with --state or GENOCI_STATE.",
+        ) from error
 
 
 def load(folder: Path, diff_id: Digest) -> LayerListing | None:
     """The listing that was saved; None if there is none, or none that can be believed."""
-    with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, ValueError):
-        stored = msgspec.msgpack.decode((folder / diff_id.hex).read_bytes(), type=_Stored)
-        if stored.version == _VERSION and stored.listing.diff_id == diff_id:
-            return stored.listing
+    with contextlib.suppress(OSError, msgspec.DecodeError, ValueError):
+        content = memoryview((folder / diff_id.hex).read_bytes())
+        if hashlib.sha256(content[_SUM:]).digest() == content[:_SUM]:
+            stored = msgspec.msgpack.decode(content[_SUM:], type=_Stored)
+            if stored.version == _VERSION and stored.listing.diff_id == diff_id:
+                return stored.listing
     return None

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from genoci.errors import ArchiveError
-from genoci.layer.entry import WHITEOUT, Entry, Kind, split
+from genoci.layer.entry import WHITEOUT, Entry, Kind, join
+from genoci.layer.tar import shown
 
 
 class Placeable(Protocol):
@@ -60,11 +61,27 @@ def stripped(entry: Entry, components: int) -> Entry | None:
     return msgspec.structs.replace(entry, path=b"/".join(parts[components:]), link=link)
 
 
+def below(dest: bytes, entry: Entry) -> Entry:
+    """The entry as one of the directory `dest`, of which the archive's root tells.
+
+    Raises ArchiveError for a root that is no directory.
+    """
+    if not dest:
+        return entry
+    if not entry.path and entry.kind is not Kind.DIRECTORY:
+        raise ArchiveError("the root of the archive is not a directory")
+    path = join(dest, entry.path) if entry.path else dest
+    link = join(dest, entry.link) if entry.kind is Kind.HARDLINK else entry.link
+    return msgspec.structs.replace(entry, path=path, link=link)
+
+
 def refuse_whiteout(entry: Entry) -> None:
-    """Raise ArchiveError for a whiteout: only layers have them, plain tarballs do not."""
-    if split(entry.path)[1].startswith(WHITEOUT):
+    """Raise ArchiveError for a whiteout, and for what lies below one: only layers have them."""
+    if WHITEOUT not in entry.path:
+        return
+    if any(name.startswith(WHITEOUT) for name in entry.path.split(b"/")):
         raise ArchiveError(
-            f"{entry.path.decode(errors='backslashreplace')} is a whiteout, "
-            "and a plain tarball has none",
+            "is a whiteout, and a plain tarball has none",
+            where=shown(entry.path),
             mend="If this is a layer of an image, use the image as a base.",
         )

@@ -25,13 +25,15 @@ class Place:
     """A directory, and what this extraction has to do with it.
 
     `kept` are the names in it that the layer brought, or that lead to one: a whiteout leaves them.
-    `own`: the layer has an entry for the directory itself. `changed`: its time must be set at the
-    end, to `mtime` (None: the layer's time), and its mode to `mode` unless that is None.
+    `own`: the layer has an entry for the directory itself. `bare`: nothing in it is a lower
+    layer's. `changed`: its time must be set at the end, to `mtime` (None: the layer's time), and
+    its mode to `mode` unless that is None.
     `default_acl`: whether what is made in it inherits an ACL; None: not known yet.
     """
 
     __slots__ = (
         "above",
+        "bare",
         "below",
         "changed",
         "default_acl",
@@ -50,6 +52,7 @@ class Place:
         self.below: dict[bytes, Place] = {}
         self.kept: set[bytes] = set()
         self.own = False
+        self.bare = False
         self.changed = False
         self.default_acl: bool | None = None
 
@@ -100,7 +103,7 @@ class Places:
     def add(self, above: Place, name: bytes, mtime: int | None) -> Place:
         """The place of a directory that was just made."""
         place = above.below[name] = Place(above, name, mtime)
-        place.changed = True
+        place.bare = place.changed = True
         return place
 
     def forget(self, above: Place, name: bytes) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from genoci.layer import pax
 from genoci.layer.beneath import Beneath
 from genoci.layer.change import Changes
-from genoci.layer.entry import WHITEOUT, Kind, split
-from genoci.layer.tree import open_alone
+from genoci.layer.entry import WHITEOUT, Entry, Kind, split
+from genoci.layer.tree import open_alone, xattr_names
 
 
 def settle(root: Path, changes: Changes) -> None:
@@ -40,6 +41,7 @@ class _Settling:
         for change in changes:
             entry = change.entry
             if entry.kind is not Kind.HARDLINK and not split(entry.path)[1].startswith(WHITEOUT):
+                self._strip(entry)
                 self._times[entry.path] = entry.mtime
         for path, time in self._times.items():
             self._set_time(path, time)
@@ -49,6 +51,20 @@ class _Settling:
         parent, name = self._beneath.parent(path)
         self._times.setdefault(split(path)[0], os.fstat(parent).st_mtime_ns)
         return parent, name
+
+    def _strip(self, entry: Entry) -> None:
+        """Take away the attributes that no layer holds.
+
+        Not for tidiness: `user.overlay.*` on what becomes a lower directory would steer the
+        overlay filesystem above it.
+        """
+        if entry.kind not in (Kind.FILE, Kind.DIRECTORY):
+            return
+        parent, name = self._beneath.parent(entry.path)
+        path = b"/proc/self/fd/%d/%s" % (parent, name)
+        for xattr in xattr_names(path):
+            if xattr.startswith(b"user.") and not pax.keeps(xattr):
+                os.removexattr(path, xattr, follow_symlinks=False)
 
     def _join(self, path: bytes, other: bytes) -> None:
         """Make `path` another name of the file `other`."""

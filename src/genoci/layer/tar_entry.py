@@ -93,7 +93,7 @@ def entry(
     return Entry(
         path=path,
         kind=kind,
-        mode=header.mode & 0o7777,
+        mode=0o777 if kind is _SYMLINK else header.mode & 0o7777,  # Linux knows no other
         uid=_identity(found.get(b"uid"), header.uid, "uid"),
         gid=_identity(found.get(b"gid"), header.gid, "gid"),
         mtime=pax.nanoseconds(mtime) if mtime else pax.within(header.mtime * 10**9),

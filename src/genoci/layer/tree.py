@@ -191,11 +191,16 @@ def _inode(status: os.stat_result) -> Hashable | None:
     return status.st_dev, status.st_ino
 
 
-def _xattrs(path: bytes) -> dict[bytes, bytes]:
+def xattr_names(path: bytes) -> list[bytes]:
+    """The names of all extended attributes of `path` itself; none where there are no such."""
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        return [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
     except OSError as error:
         if error.errno in _NO_XATTRS:
-            return {}
+            return []
         raise
-    return {os.fsencode(name): os.getxattr(path, name, follow_symlinks=False) for name in names}
+
+
+def _xattrs(path: bytes) -> dict[bytes, bytes]:
+    names = xattr_names(path)
+    return {name: os.getxattr(path, name, follow_symlinks=False) for name in names}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator
+from typing import Protocol, cast
 
 import msgspec
 
@@ -124,18 +125,20 @@ def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Stage:
-    """Runs an iterator in a thread of its own; iterating over the stage gives what it yields.
+    """Runs an iterator in a thread of its own, a few blocks ahead of who takes them.
 
-    Leaving the block ends the thread, whether the iterator is exhausted or not.
+    Entering the block gives what the iterator gives, its exception included; leaving the block
+    ends the thread, wherever it stands, and closes the iterator.
     """
 
     _END = None
 
-    def __init__(self, source: Iterable[bytes]) -> None:
-        self._source = source
+    def __init__(self, source: Iterator[bytes]) -> None:
+        self._source = cast(Generator[bytes], source)
         self._queue: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
         self._error: BaseException | None = None
         self._abandoned = threading.Event()
+        self._ended = False  # the end was taken from the queue
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Iterator[bytes]:
@@ -144,31 +147,25 @@ class _Stage:
 
     def __exit__(self, *_: object) -> None:
         self._abandoned.set()
-        while self._thread.is_alive():
-            self._drain()
-            self._thread.join(0.01)
+        while not self._ended:
+            self._ended = self._queue.get() is self._END
+        self._thread.join()
 
     def _run(self) -> None:
         try:
-            for block in self._source:
-                self._queue.put(block)
-                if self._abandoned.is_set():
-                    return
+            with contextlib.closing(self._source):
+                for block in self._source:
+                    self._queue.put(block)
+                    if self._abandoned.is_set():
+                        return
         except BaseException as error:
             self._error = error
         finally:
             self._queue.put(self._END)
 
     def _received(self) -> Iterator[bytes]:
-        take: Callable[[], bytes | None] = self._queue.get
-        while (block := take()) is not self._END:
+        while (block := self._queue.get()) is not self._END:
             yield block
+        self._ended = True
         if self._error is not None:
             raise self._error
-
-    def _drain(self) -> None:
-        try:
-            while True:
-                self._queue.get_nowait()
-        except queue.Empty:
-            return

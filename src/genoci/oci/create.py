@@ -15,6 +15,8 @@ from genoci.oci.index import EMPTY_INDEX, read_index
 
 _MARK = "oci-layout"
 _VERSION = "1.0.0"
+_PARTS = ("blobs", "index.json")
+_OURS = ".genoci"  # locks, and what is being written
 
 
 class _Mark(msgspec.Struct, rename={"version": "imageLayoutVersion"}):
@@ -46,9 +48,10 @@ def create(path: Path, *, lock: Path) -> None:
     """
     with storing(path):
         _make_folder(path)
-        if _exists(path / _MARK):
+        names = os.listdir(path)
+        if _MARK in names:
             _check_version(path / _MARK)
-        elif not set(os.listdir(path)) <= {"blobs", "index.json", *_locks_and_temporaries(path)}:
+        elif not all(name in _PARTS or name.startswith(_OURS) for name in names):
             raise _something_else(path)
         _refuse_links(path)
         with files.lock(lock):
@@ -72,10 +75,6 @@ def _complete(path: Path) -> None:
         files.write(path / "index.json", EMPTY_INDEX.encoded())
     if not _exists(path / _MARK):
         files.write(path / _MARK, msgspec.json.encode(_Mark(_VERSION)))
-
-
-def _locks_and_temporaries(path: Path) -> list[str]:
-    return [name for name in os.listdir(path) if name.startswith(".genoci")]
 
 
 def _make_folder(path: Path) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import overload
 
 import msgspec
 
@@ -30,25 +29,8 @@ BUSY_LOCK = ".genoci.lock"
 INDEX_LOCK = ".genoci.index.lock"
 
 
-class _Open:
-    """`Layout.open(path)` opens a layout; `layout.open(descriptor)` opens a blob in it."""
-
-    @overload
-    def __get__(self, layout: None, owner: type[Layout]) -> Callable[[Path], Layout]: ...
-    @overload
-    def __get__(
-        self, layout: Layout, owner: type[Layout]
-    ) -> Callable[[Descriptor], AbstractContextManager[Blob]]: ...
-    def __get__(
-        self, layout: Layout | None, owner: type[Layout]
-    ) -> Callable[[Path], Layout] | Callable[[Descriptor], AbstractContextManager[Blob]]:
-        return owner.at if layout is None else layout.blobs.open
-
-
 class Layout:
     """A layout that exists. Reading takes no lock and writes nothing: a read-only one will do."""
-
-    open = _Open()
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -70,11 +52,11 @@ class Layout:
         else, StorageError if it can't be made.
         """
         layout = cls(path)
-        with contextlib.suppress(LayoutError):
+        try:
             check(path)
-            files.sweep(layout.path)
-            return layout
-        create(layout.path, lock=layout.path / INDEX_LOCK)
+        except LayoutError:
+            create(layout.path, lock=layout.path / INDEX_LOCK)
+        files.sweep(layout.path)
         return layout
 
     # Blobs.
@@ -82,6 +64,10 @@ class Layout:
     def has(self, digest: Digest) -> bool:
         """Whether a blob of that name is there; whether its bytes are right, reading tells."""
         return self.blobs.has(digest)
+
+    def open(self, blob: Descriptor) -> AbstractContextManager[Blob]:
+        """A blob, verified by the time that it was read to its end; see Blobs.open."""
+        return self.blobs.open(blob)
 
     def put(self, chunks: Iterable[bytes], media_type: str) -> Descriptor:
         """Store a blob; see Blobs.put."""

@@ -43,6 +43,11 @@ class IdMap(msgspec.Struct, frozen=True):
     gids: tuple[Extent, ...]
 
     @property
+    def is_alone(self) -> bool:
+        """Whether there is only one user."""
+        return sum(extent.count for extent in self.uids) == 1
+
+    @property
     def key(self) -> str:
         """Equal for maps under which the owners of files on a disk mean the same."""
         text = ",".join(map(str, self.uids)) + ";" + ",".join(map(str, self.gids))

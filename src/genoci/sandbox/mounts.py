@@ -20,12 +20,12 @@ _SHUT = _RDONLY | _DATA
 _NO_LINKS = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_SYMLINKS | linux.RESOLVE_NO_MAGICLINKS
 
 # The defaults for Linux containers of the runtime specification and of the engines.
-_MASKED = (
-    "proc/acpi proc/asound proc/interrupts proc/kcore proc/keys proc/latency_stats "
-    "proc/sched_debug proc/scsi proc/timer_list proc/timer_stats sys/devices/virtual/powercap "
-    "sys/firmware"
-).split()
-_READ_ONLY = "proc/bus proc/fs proc/irq proc/sys proc/sysrq-trigger".split()
+_MASKED = [
+    *("proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys"),
+    *("proc/latency_stats", "proc/sched_debug", "proc/scsi", "proc/timer_list"),
+    *("proc/timer_stats", "sys/devices/virtual/powercap", "sys/firmware"),
+]
+_READ_ONLY = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"]
 _LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
@@ -230,6 +230,7 @@ def _new_filesystem(kind: str, options: str, attributes: int) -> int:
     """A mount of a new filesystem, attached to nothing."""
     context = linux.fsopen(kind.encode())
     try:
+        linux.fsconfig_string(context, b"source", kind.encode())
         for option in filter(None, options.split(",")):
             key, equals, value = option.partition("=")
             if equals:

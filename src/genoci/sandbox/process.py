@@ -8,208 +8,228 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import NoReturn
 
-import msgspec
-
-from genoci import linux
 from genoci.errors import BuildError, MachineError
-from genoci.sandbox import init, seccomp, terminal
-from genoci.sandbox.mounts import Content, container
+from genoci.sandbox import init, mounts, seccomp, terminal
+from genoci.sandbox.command import Command
+from genoci.sandbox.init import Plan
+from genoci.sandbox.launch import Streams
+from genoci.sandbox.mounts import PrivateFile
+from genoci.sandbox.report import Refused, heard
 from genoci.sandbox.stubs import Stubs
 
-_NAME = "genoci"  # the host name inside: not the machine's, so that no build depends on it
-_SHOWN = {"etc/resolv.conf": "/etc/resolv.conf", "etc/hosts": "/etc/hosts"}
-
-
-class Command(msgspec.Struct, frozen=True):
-    """What to run, and as whom; `root` is a mount point.
-
-    `env` is the whole environment. `files` are contents that are seen at paths below /dev/genoci,
-    executable, and never in the root itself.
-    """
-
-    argv: tuple[str, ...]
-    root: Path
-    env: Mapping[str, str]
-    cwd: str = "/"
-    uid: int = 0
-    gid: int = 0
-    groups: tuple[int, ...] = ()
-    network: bool = True
-    files: tuple[tuple[str, bytes], ...] = ()
-
+__all__ = ["Command", "interactive", "run"]
 
 Warn = Callable[[str, str], None]
 
+_CHUNK = 1 << 16
+_ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_OWN_NAME = b"127.0.1.1\tgenoci\n"
+
 
 def run(command: Command, on_output: Callable[[bytes], None], *, warn: Warn) -> int:
-    """Run it, hand over all that it prints, and give its exit status (128 + N: signal N).
+    """Run it, hand over all that it prints as it comes, and give its exit status.
 
-    When this returns or raises, no process of the container is left. Raises FileNotFoundError if
-    the root has no such program, MachineError if the machine does not allow a container.
+    The status is 128 + N for signal N. When this returns or raises, no process of the container
+    is left, and nothing that was mounted or made for it. For root of a user namespace
+    (`userns.enter`). Raises FileNotFoundError if the root has no such program or not its
+    interpreter, BuildError if the image can't be run in, MachineError if the machine forbids it.
     """
-    with _Container(command, None, warn) as running:
-        running.relay(on_output)
-        return running.status()
+    with contextlib.ExitStack() as stack:
+        output, theirs = _pipe(stack)
+        streams = Streams(None, theirs.fileno(), theirs.fileno())
+        step = stack.enter_context(_started(command, warn, streams=streams))
+        theirs.close()
+        while data := output.read(_CHUNK):
+            on_output(data)
+        return step.status()
 
 
 def interactive(command: Command, *, warn: Warn) -> int:
-    """Run it on the caller's terminal, or, where there is none, on the caller's own streams."""
-    if not (os.isatty(0) and os.isatty(1)):
-        with _Container(command, (0, 1, 2), warn) as running:
-            return running.status()
+    """Run it at the caller's terminal; or with his streams, where standard input is none.
+
+    No descriptor of the caller's comes into the container: everything is copied. Otherwise as
+    `run`.
+    """
+    if os.isatty(0):
+        return _at_the_terminal(command, warn)
+    with contextlib.ExitStack() as stack:
+        theirs_in, stdin = _pipe(stack)
+        stdout, theirs_out = _pipe(stack)
+        stderr, theirs_err = _pipe(stack)
+        theirs = (theirs_in, theirs_out, theirs_err)
+        streams = Streams(*(end.fileno() for end in theirs))
+        step = stack.enter_context(_started(command, warn, streams=streams))
+        for end in theirs:
+            end.close()
+        terminal.join(stdin, {stdout: 1, stderr: 2})
+        return step.status()
+
+
+def _at_the_terminal(command: Command, warn: Warn) -> int:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, _Container(command, theirs, warn) as running:
-        theirs.close()
-        received = socket.recv_fds(ours, 1, 1)[1]
-        if received:
-            terminal.relay(received[0])
-        return running.status()
+    with ours, theirs:
+        starting = _started(command, warn, terminal=theirs.fileno(), window=terminal.window())
+        with starting as step:
+            theirs.close()
+            for master in socket.recv_fds(ours, 1, 1)[1]:
+                terminal.relay(FileIO(master, "r+"))
+            return step.status()
 
 
-Streams = tuple[int, int, int] | socket.socket | None
+def _pipe(stack: contextlib.ExitStack) -> tuple[FileIO, FileIO]:
+    """A pipe whose ends are closed with the stack, if they were not before."""
+    read, write = os.pipe()
+    return stack.enter_context(FileIO(read)), stack.enter_context(FileIO(write, "w"))
 
 
-class _Container:
-    """A running command; leaving the block ends every process of it."""
+class _Step:
+    """A container that was started; `end` leaves no process of it."""
 
-    def __init__(self, command: Command, streams: Streams, warn: Warn) -> None:
+    def __init__(self, command: Command, pid: int, report: FileIO, alive: FileIO) -> None:
         self._command = command
-        self._streams = streams
-        self._filter = seccomp.default_filter()
-        if self._filter is None:
-            warn(
-                "libseccomp is missing: commands run without a filter of system calls",
-                "Install the package libseccomp2.",
-            )
-
-    def __enter__(self) -> _Container:
-        self._root_fd = os.open(self._command.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._stack = contextlib.ExitStack()
-        self._stack.callback(os.close, self._root_fd)
-        try:
-            readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root_fd)
-            self._stack.callback(os.close, readable)
-            stubs = self._stack.enter_context(Stubs(readable))
-            self._start(self._actions(stubs))
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._alive.close()
-        if self._pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-        # The last process of the container is gone when nobody holds this pipe's other end.
-        while os.read(self._output, 1 << 16):
-            pass
-        os.close(self._output)
-        os.close(self._report)
-        self._stack.close()
-
-    def _actions(self, stubs: Stubs) -> init.Plan:
-        for name in ("proc", "sys", "dev"):
-            stubs.directory(name)
-        files = [Content(path.lstrip("/"), data, 0o555) for path, data in self._command.files]
-        shown = []
-        for inside, outside in _SHOWN.items():
-            place = stubs.file(inside)
-            if place is not None and os.path.exists(outside):
-                copy = f"dev/genoci/{os.path.basename(outside)}"
-                files.append(Content(copy, Path(outside).read_bytes(), 0o644))
-                shown.append((copy, place))
-        return init.Plan(container(files, shown), self._filter, _NAME)
-
-    def _start(self, plan: init.Plan) -> None:
-        self._output, output = os.pipe()
-        self._report, report = os.pipe()
-        watched, alive = os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            os.close(alive)
-            _be_the_keeper(self._command, plan, self._streams, output, report, watched)
         self._pid = pid
-        for fd in (output, report, watched):
-            os.close(fd)
-        self._alive = os.fdopen(alive, "wb", buffering=0)
-
-    def relay(self, on_output: Callable[[bytes], None]) -> None:
-        """Hand over everything the container prints, until its last process has ended."""
-        while data := os.read(self._output, 1 << 16):
-            on_output(data)
+        self._report = report
+        self._alive = alive
 
     def status(self) -> int:
-        """How the command ended, once it has."""
-        told = b""
-        while data := os.read(self._report, 1 << 16):
-            told += data
-        os.waitpid(self._pid, 0)
-        self._pid = 0
-        if not told:
-            return 128 + signal.SIGKILL
-        report = msgspec.json.decode(told, type=init.Report)
-        if report.error:
-            raise _translated(report, self._command)
-        return report.status
-
-
-def _translated(report: init.Report, command: Command) -> Exception:
-    if report.doing == "exec":
-        if report.error == errno.ENOENT:
-            return FileNotFoundError(report.error, os.strerror(report.error), command.argv[0])
-        return BuildError(f"{command.argv[0]} can't be executed: {os.strerror(report.error)}")
-    if report.doing == "chdir":
-        return BuildError(
-            f"the working directory {command.cwd} is not in the image",
-            mend="Create it in an earlier step, or change the base's workdir.",
+        """How the command ended, once it has and all is dead."""
+        told = self._report.read()
+        self._reap()
+        for message in heard(told):
+            if isinstance(message, Refused):
+                raise _translated(message, self._command)
+            return message.status
+        raise BuildError(
+            "the container's first process was killed",
+            mend="If the machine ran out of memory, its kernel log says so; then build again.",
         )
-    if report.doing == "identity":
-        return BuildError(
-            f"the user {command.uid}:{command.gid} does not exist in this user namespace",
-            mend="Subordinate ids give more users: see /etc/subuid.",
-        )
-    if report.doing == "mount proc":
-        return MachineError(
-            "a container's own /proc may not be mounted here "
-            f"({os.strerror(report.error)}), and nothing is run without one",
-            mend="In a container, start it with its /proc unmasked "
-            "(--security-opt unmask=ALL, or systempaths=unconfined).",
-        )
-    return MachineError(
-        f"a container can't be set up: {report.doing}: {os.strerror(report.error)}",
-        mend="--debug shows the steps.",
-    )
+
+    def end(self) -> None:
+        """PID 1 ends when it sees its pipe closed, and the kernel kills the others with it."""
+        self._alive.close()
+        self._reap()
+
+    def _reap(self) -> None:
+        if self._pid:
+            os.waitpid(self._pid, 0)
+            self._pid = 0
 
 
-def _be_the_keeper(
-    command: Command, plan: init.Plan, streams: Streams, output: int, report: int, watched: int
-) -> NoReturn:
-    """Between the worker and PID 1: makes the namespaces, and takes PID 1 with it when killed."""
+@contextlib.contextmanager
+def _started(
+    command: Command,
+    warn: Warn,
+    *,
+    streams: Streams | None = None,
+    terminal: int | None = None,
+    window: bytes = b"",
+) -> Iterator[_Step]:
+    """The container, set up and running until the block ends."""
+    chosen = seccomp.default_filter()
+    if chosen is None:
+        warn(
+            "libseccomp is missing: commands run without a filter of system calls",
+            "Install the package libseccomp2 (libseccomp elsewhere).",
+        )
+    with contextlib.ExitStack() as stack:
+        root_fd = os.open(command.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, root_fd)
+        actions = _actions(command, stack.enter_context(Stubs(root_fd)), terminal is not None)
+        report, theirs = _pipe(stack)
+        watched, alive = _pipe(stack)
+        told, held = theirs.fileno(), watched.fileno()
+        plan = Plan(command, actions, chosen, told, held, streams, terminal, window)
+        step = _forked(plan, report, alive)
+        stack.callback(step.end)
+        theirs.close()
+        watched.close()
+        yield step
+
+
+def _forked(plan: Plan, report: FileIO, alive: FileIO) -> _Step:
+    worker = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # An interrupt between the fork and its note would leave a process that nobody ends.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        linux.set_parent_death_signal(signal.SIGKILL)
-        flags = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
-        flags |= linux.CLONE_NEWCGROUP
-        if not command.network:
-            flags |= linux.CLONE_NEWNET
-        try:
-            linux.unshare(flags)
-        except OSError as error:
-            init.tell(report, init.Report(doing="unshare", error=error.errno or errno.EPERM))
-            os._exit(0)
         pid = os.fork()
         if pid == 0:
-            init.main(command, plan, streams, output, report, watched)
-        os.close(output)
-        os.close(report)
-        os.waitpid(pid, 0)
+            init.keep(plan, worker)
+        return _Step(plan.command, pid, report, alive)
     finally:
-        os._exit(0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _actions(command: Command, stubs: Stubs, terminal: bool) -> list[mounts.Action]:
+    """What is set up in the root; the places that it needs there are made."""
+    try:
+        for name in ("proc", "sys", "dev"):
+            stubs.directory(name)
+    except OSError as error:
+        raise BuildError(
+            f"the places for /proc, /sys and /dev can't be made in the image: {error.strerror}"
+        ) from error
+    if command.cwd.strip("/").split("/")[0] not in ("proc", "sys", "dev"):
+        stubs.folder(command.cwd)
+    scripts = [
+        PrivateFile(path.lstrip("/"), content, mode=0o555, locked=True)
+        for path, content in command.files
+    ]
+    shown = []
+    for path, content in _name_resolution().items():
+        place = stubs.file(path)
+        if place is not None:
+            shown.append(PrivateFile(place, content))
+    return mounts.container(scripts, shown, terminal=terminal)
+
+
+def _name_resolution() -> dict[str, bytes]:
+    """The host's files that say how names are found: copies, which may be written."""
+    found = {}
+    for path, more in (("/etc/resolv.conf", b""), ("/etc/hosts", _OWN_NAME)):
+        with contextlib.suppress(OSError):
+            content = Path(path).read_bytes()
+            found[path] = content + (b"\n" if content[-1:] not in (b"", b"\n") else b"") + more
+    return found
+
+
+def _translated(refused: Refused, command: Command) -> Exception:
+    reason = os.strerror(refused.error)
+    if refused.doing == "exec":
+        if refused.error in (errno.ENOENT, errno.ENOTDIR):
+            return FileNotFoundError(refused.error, reason, command.argv[0])
+        return BuildError(
+            f"{command.argv[0]} can't be executed: {reason}",
+            mend="Is it meant for this machine's processor, and has it a #! line?"
+            if refused.error == errno.ENOEXEC
+            else "",
+        )
+    if refused.doing == "cwd":
+        return BuildError(
+            f"{command.cwd} can't be the working directory: {reason}",
+            mend="It must be a directory in the image; see the key workdir.",
+        )
+    if refused.doing == "user":
+        return MachineError(
+            f"nothing can run as the user {command.uid}:{command.gid} in your user namespace",
+            mend="Without a range of subordinate ids there is only one user, 0: install the "
+            "package uidmap, and as root: usermod --add-subuids 100000-165535 "
+            "--add-subgids 100000-165535 USER",
+        )
+    if refused.doing == "mount proc":
+        return MachineError(
+            f"a container's own /proc may not be mounted here ({reason}), and nothing is run "
+            "without one: the one that is here would show the way out",
+            mend="In a container, start that with its /proc unmasked: --security-opt "
+            "unmask=ALL (podman), --security-opt systempaths=unconfined (docker).",
+        )
+    if refused.doing == "bug":
+        return RuntimeError(f"in a container's first process: {refused.detail}")
+    return MachineError(
+        f"a container can't be set up on this machine: {refused.doing}: {refused.detail}"
+    )

@@ -9,15 +9,19 @@ import os
 from typing import Any, Protocol
 
 # What reaches parts of the kernel that know no namespaces, or that many of its holes were in.
-_REFUSED = (
-    "keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter "
-    "io_uring_register open_by_handle_at kexec_load kexec_file_load init_module finit_module "
-    "delete_module create_module setns mount umount umount2 pivot_root open_tree move_mount "
-    "fsopen fsconfig fsmount fspick mount_setattr swapon swapoff reboot acct settimeofday "
-    "clock_settime clock_adjtime adjtimex quotactl quotactl_fd syslog lookup_dcookie nfsservctl "
-    "vm86 vm86old iopl ioperm move_pages mbind migrate_pages set_mempolicy vhangup uselib ustat "
-    "sysfs _sysctl fanotify_init"
-).split()
+_REFUSED = [
+    *("keyctl", "add_key", "request_key", "bpf", "perf_event_open", "userfaultfd"),
+    *("io_uring_setup", "io_uring_enter", "io_uring_register", "open_by_handle_at"),
+    *("kexec_load", "kexec_file_load"),
+    *("init_module", "finit_module", "delete_module", "create_module"),
+    *("setns", "mount", "umount", "umount2", "pivot_root", "mount_setattr"),
+    *("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick"),
+    *("swapon", "swapoff", "reboot", "acct", "quotactl", "quotactl_fd", "syslog"),
+    *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex"),
+    *("lookup_dcookie", "nfsservctl", "vm86", "vm86old", "iopl", "ioperm", "vhangup"),
+    *("move_pages", "mbind", "migrate_pages", "set_mempolicy", "fanotify_init"),
+    *("uselib", "ustat", "sysfs", "_sysctl"),
+]
 # The other ways into the same kernel: without them, a 32-bit call would pass the filter by.
 _OTHER_ABIS = {"x86_64": ("X86", "X32"), "aarch64": ("ARM",)}
 _CLONE_NEWUSER = 0x10000000

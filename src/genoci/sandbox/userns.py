@@ -12,10 +12,10 @@ from pathlib import Path
 
 from genoci import linux
 from genoci.errors import MachineError
-from genoci.sandbox.idmap import IdMap, caller, plan
+from genoci.sandbox.idmap import Extent, IdMap, caller, plan
 from genoci.sandbox.view import private_view
 
-__all__ = ["IdMap", "enter", "plan", "private_view"]
+__all__ = ["Extent", "IdMap", "enter", "plan", "private_view"]
 
 Warn = Callable[[str, str], None]
 
@@ -37,8 +37,8 @@ def enter(idmap: IdMap, *, warn: Warn) -> None:
     are kept: they are the caller's right to his own files. Raises MachineError where namespaces
     are forbidden, or are granted without the rights that make one.
     """
-    if idmap.kind == "single":
-        warn(_what_is_lost(), _how_to_get_it())
+    if idmap.is_alone:
+        warn(_what_is_lost(), _how_to_get_it(idmap))
     mapper = _Mapper(idmap)
     try:
         linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
@@ -53,12 +53,14 @@ def enter(idmap: IdMap, *, warn: Warn) -> None:
 
 def _what_is_lost() -> str:
     return (
-        f"{caller()} has no subordinate ids here: every file in a container belongs to one "
-        "user, changing an owner fails there, and so do programs that change their user (apt, su)"
+        f"{caller()} has no subordinate ids here: every file in a container belongs to its root, "
+        "changing an owner fails there, and so do programs that change their user (apt, su)"
     )
 
 
-def _how_to_get_it() -> str:
+def _how_to_get_it(idmap: IdMap) -> str:
+    if idmap.kind == "inherited":
+        return "The user namespace that genoci was started in has one id: start it with more."
     return (
         "Install the package uidmap, and as root give a range:  usermod "
         f"--add-subuids 100000-165535 --add-subgids 100000-165535 {caller()}"
@@ -153,9 +155,7 @@ def _prove() -> None:
 def forbidden(error: OSError, settings: Path = Path("/proc/sys")) -> MachineError:
     """What to say when the kernel refuses a namespace: the setting that does it, if one does."""
     mends = [
-        mend
-        for name, (value, mend) in _FORBIDDING.items()
-        if _content(settings / name) == value
+        mend for name, (value, mend) in _FORBIDDING.items() if _content(settings / name) == value
     ]
     reason = os.strerror(error.errno or errno.EPERM)
     if mends:

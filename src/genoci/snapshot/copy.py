@@ -16,7 +16,7 @@ from pathlib import Path
 from genoci import linux
 from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
-from genoci.layer.tree import LiveTree
+from genoci.layer.tree import LiveTree, xattr_names
 from genoci.oci.digest import Digest
 from genoci.snapshot.driver import Active, Candidate
 from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
@@ -24,7 +24,6 @@ from genoci.snapshot.store import Place, Store
 
 _CHUNK = 1 << 20
 _CANNOT_SHARE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
-_FOREIGN_XATTRS = (errno.EOPNOTSUPP, errno.EPERM)
 
 
 class Copy:
@@ -191,21 +190,12 @@ def _copy_metadata(source: bytes, target: bytes, status: os.stat_result) -> None
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))
-    for name in _xattr_names(source):
-        value = os.getxattr(source, name, follow_symlinks=False)
-        os.setxattr(target, name, value, follow_symlinks=False)
+    for name in xattr_names(source):
+        if name != b"security.selinux":  # the kernel gives that itself
+            value = os.getxattr(source, name, follow_symlinks=False)
+            os.setxattr(target, name, value, follow_symlinks=False)
     times = (status.st_atime_ns, status.st_mtime_ns)
     os.utime(target, ns=times, follow_symlinks=False)
-
-
-def _xattr_names(path: bytes) -> list[str]:
-    try:
-        names = os.listxattr(path, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _FOREIGN_XATTRS:
-            return []
-        raise
-    return [name for name in names if name != "security.selinux"]  # the kernel gives that itself
 
 
 def _data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:

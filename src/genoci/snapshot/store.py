@@ -81,8 +81,10 @@ class Store:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 if os.fstat(fd).st_nlink:
-                    yield
-                    os.unlink(path)
+                    try:
+                        yield
+                    finally:
+                        os.unlink(path)
                     return
             finally:
                 os.close(fd)
