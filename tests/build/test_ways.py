@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from genoci.build.operations import clean
 from workshop import Workshop, member
 
 BASE = [
@@ -46,7 +49,7 @@ CASES = {
     "a directory over all": "copy: tree /",
     "a directory to a new path": "copy: tree /n/m",
     "an archive": "expand: more.tar",
-    "an archive below": "expand: {src: more.tar, dest: /bin/x}",
+    "an archive below": "expand: {src: again.tar, dest: /bin/x}",
     "two archives": "expand: more.tar again.tar",
     "the base once more": "expand: base.tar",
     "steps": "steps: [copy: tree /dir, expand: more.tar, copy: new /dir/file]",
@@ -136,9 +139,6 @@ def test_what_runs_gives_the_same_layer_with_every_driver(
         epoch=epoch,
     )
     assert outcome.ok, outcome
-    expected = "sha256:"
-    assert workshop.layers("t")[1].startswith(expected)
-    workshop.layers("t")
     first = workshop.layers("t")[1]
     other = "copy" if driver == "overlay" else "overlay"
     outcome = workshop.build(
@@ -152,12 +152,14 @@ ANOTHER = """
 import os, sys
 from pathlib import Path
 import genoci.build.paper, genoci.build.rooted, genoci.build.straight, genoci.spec.yaml
+from genoci import linux
 import yaml, isal.isal_zlib, pyseccomp, backports.zstd, bz2, lzma
 from genoci.build.schedule import Request, build
 from genoci.layer.compress import Compression
 from genoci.oci.layout import Layout
 folder = Path(sys.argv[1])
 os.setgroups([]); os.setgid(54321); os.setuid(54321)
+linux.prctl(linux.PR_SET_DUMPABLE, 1)  # as after the execve of a login
 request = Request(file=folder / "genoci.yaml", layout=folder / "oci2", state=folder / "state2",
                   compression=Compression.parse("gzip"), epoch=1700000000)
 outcome = build(request, lambda event: None)
@@ -167,28 +169,33 @@ print("LAYERS", [str(layer.descriptor.digest) for layer in layout.resolve("t").l
 """
 
 
+@pytest.fixture
+def shared() -> Iterator[Workshop]:
+    """A workshop that another user may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = Workshop(Path(folder))
+        yield place
+        clean(place.state, lambda event: None)
+        clean(place.folder / "state2", lambda event: None)
+
+
 @pytest.mark.root_only
 def test_an_ordinary_user_without_subordinate_ids_gives_the_same_digests_as_root(
-    workshop: Workshop, rootfs: Path, epoch: int
+    shared: Workshop, rootfs: Path, epoch: int
 ) -> None:
+    shared.write("rootfs.tar.gz", rootfs.read_bytes())
     yaml = (
-        f"base: {{base: empty, expand: {rootfs}}}\n"
+        "base: {base: empty, expand: rootfs.tar.gz}\n"
         "t: {base: base, run: 'mkdir /a && echo x > /a/b && chmod 750 /a'}\n"
     )
-    assert workshop.build(yaml, epoch=epoch).ok
-    expected = [str(layer.descriptor.digest) for layer in workshop.image("t").layers]
-    for path in (
-        workshop.folder,
-        *workshop.folder.parents[:2],
-        rootfs.parent,
-        rootfs.parent.parent,
-    ):
-        path.chmod(0o755)
+    assert shared.build(yaml, epoch=epoch).ok
+    expected = [str(layer.descriptor.digest) for layer in shared.image("t").layers]
     for name in ("oci2", "state2"):
-        (workshop.folder / name).mkdir()
-        os.chown(workshop.folder / name, 54321, 54321)
-    done = subprocess.run(  # noqa: PLW1510
-        [sys.executable, "-c", ANOTHER, str(workshop.folder)], capture_output=True, text=True
+        (shared.folder / name).mkdir()
+        os.chown(shared.folder / name, 54321, 54321)
+    done = subprocess.run(
+        [sys.executable, "-c", ANOTHER, shared.folder], capture_output=True, text=True, check=False
     )
     assert f"LAYERS {expected}" in done.stdout, done.stdout + done.stderr
 
