@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from genoci.layer.remove import remove_below
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,3 +30,14 @@ def debian() -> Path:
     folder = Path(os.environ.get("GENOCI_TEST_DEBIAN", ".cache/debian")).absolute()
     assert (folder / "ready").exists(), f"run scripts/debian-root {folder} first"
     return folder
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """pytest's own, emptied afterwards: some tests make trees that its cleaning up can't remove."""
+    yield tmp_path
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        remove_below(fd)
+    finally:
+        os.close(fd)

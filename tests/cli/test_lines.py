@@ -120,3 +120,10 @@ def test_a_bug_in_a_worker_shows_its_traceback_only_when_asked() -> None:
         "  Run it again with --debug to see where it is, and please report it.",
     ]
     assert told(bug, debug=True)[:2] == ["Traceback", "  File …"]
+
+
+def test_what_the_machine_refused_a_worker_is_no_bug() -> None:
+    what = "PermissionError: [Errno 13] Permission denied: '/state'"
+    assert told(Failed("app", kind="PermissionError", what=what)) == [
+        "error: target app: Permission denied: '/state'"
+    ]

@@ -78,17 +78,23 @@ class Mutation:
             if path.lstat().st_mtime_ns > NOW:
                 os.utime(path, ns=(TIME, TIME), follow_symlinks=False)
 
+    def _may_be_written(self, path: Path) -> bool:
+        """No: a link, which may lead to what is shared, or a FIFO, for which one would wait."""
+        if not os.path.lexists(path):
+            return True
+        return path not in self._shared and stat.S_ISREG(path.lstat().st_mode)
+
     def write(self, path: Path, size: int) -> None:
-        if path not in self._shared:
+        if self._may_be_written(path):
             path.write_bytes(b"x" * size)
 
     def overwrite(self, path: Path, size: int) -> None:
         """Other content, but the size and the time of `write`."""
-        if path not in self._shared:
+        if self._may_be_written(path):
             path.write_bytes(b"y" * size)
 
     def sparse(self, path: Path, size: int) -> None:
-        if path not in self._shared:
+        if self._may_be_written(path):
             with path.open("wb") as stream:
                 stream.truncate(size)
                 stream.seek(size // 2)
@@ -147,7 +153,7 @@ class Mutation:
 
     def restore(self, path: Path) -> None:
         """Touched, but as it was: copied up for nothing."""
-        if path not in self._shared and path.is_file():
+        if path.exists() and self._may_be_written(path):
             content, status = path.read_bytes(), path.stat()
             path.write_bytes(content)
             path.chmod(stat.S_IMODE(status.st_mode))

@@ -8,7 +8,7 @@ from typing import Any
 
 from genoci.cli import text
 from genoci.cli.streams import Stream
-from genoci.errors import GenociError
+from genoci.errors import GenociError, SpecError
 
 _RESET = "\x1b[0m"
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "dim": "\x1b[2m", "bold": "\x1b[1m"}
@@ -33,20 +33,12 @@ class Messages:
         self._quiet = quiet
 
     def error(self, error: GenociError) -> None:
-        """The error as `error: where: what`, its mend below."""
-        if self._machine:
-            self._json(
-                {
-                    "event": "error",
-                    "kind": type(error).__name__,
-                    "what": error.what,
-                    "where": error.where,
-                    "mend": error.mend,
-                    "exit_status": error.exit_status,
-                }
-            )
-        else:
-            self.say("error", error.what, where=error.where, mend=error.mend)
+        """The error as `error: where: what`, its mend below; of a YAML file's, each of them."""
+        for one in (error, *(error.others if isinstance(error, SpecError) else ())):
+            if self._machine:
+                self._json(_document(one))
+            else:
+                self.say("error", one.what, where=one.where, mend=one.mend)
 
     def warning(self, what: str, mend: str = "") -> None:
         if self._machine:
@@ -77,3 +69,14 @@ class Messages:
         import json
 
         self.write(json.dumps(message) + "\n")
+
+
+def _document(error: GenociError) -> dict[str, Any]:
+    return {
+        "event": "error",
+        "kind": type(error).__name__,
+        "what": error.what,
+        "where": error.where,
+        "mend": error.mend,
+        "exit_status": error.exit_status,
+    }

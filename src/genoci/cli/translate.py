@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import os
+import re
 from typing import TYPE_CHECKING
 
 from genoci import errors
@@ -46,6 +48,14 @@ def bug(what: str) -> GenociError:
     )
 
 
+def foreign(kind: str, what: str) -> GenociError:
+    """An error that is none of ours, by its class's name and `KIND: TEXT`, as a worker tells it."""
+    known = getattr(builtins, kind, None)
+    if isinstance(known, type) and issubclass(known, OSError):
+        return GenociError(re.sub(r"^\w+: (\[Errno -?[0-9]+\] )?", "", what))
+    return bug(what)
+
+
 def is_ours(kind: str) -> bool:
     """Whether an error that was told by name is one that genoci raises on purpose."""
     return isinstance(getattr(errors, kind, None), type)
@@ -59,6 +69,6 @@ def _met_by_a_worker(error: BaseException) -> Failed | None:
 def _of_a_worker(failed: Failed) -> GenociError:
     kind = getattr(errors, failed.kind, None)
     if kind is None or kind is errors.StepFailed:
-        return bug(failed.what)
+        return foreign(failed.kind, failed.what)
     told: GenociError = kind(failed.what, where=failed.where, mend=failed.mend)
     return told

@@ -100,7 +100,8 @@ class Metadata:
         if self._mine is not None:
             return  # a filesystem without owners
         raise BuildError(
-            f"belongs to {entry.uid}:{entry.gid}, an owner that can't be given here",
+            f"{_text(entry.path)} belongs to {entry.uid}:{entry.gid}, an owner that can't be "
+            "given here",
             mend="Subordinate ids make it possible: install the package uidmap, and give "
             "yourself a range in /etc/subuid and /etc/subgid.",
         ) from error

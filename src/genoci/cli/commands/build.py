@@ -77,7 +77,8 @@ def run(options: argparse.Namespace, session: Session) -> int:
     finally:
         progress.close()
     if outcome.failed:
-        session.messages.note(_summary(outcome))
+        if outcome.built or outcome.skipped:
+            session.messages.note(_summary(outcome))
         return outcome.failed[0].exit_status
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from genoci.cli.parser import Parser
 from genoci.cli.session import Session
+from genoci.errors import UsageError
 from genoci.oci.layout import Layout
 
 EXAMPLES = """
@@ -24,6 +25,9 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace, session: Session) -> int:
     from genoci.build.operations import export_image
 
+    folder = options.file.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", mend="Make it, or name another file.")
     layout = Layout.at(session.settings.layout)
     export_image(layout, session.settings.state, options.tag, options.file, session.tell)
     session.messages.note(f"{options.tag} is in {options.file}")

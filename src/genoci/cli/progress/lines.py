@@ -19,7 +19,7 @@ from genoci.build.events import (
     Warned,
 )
 from genoci.cli import text
-from genoci.cli.translate import bug, is_ours
+from genoci.cli.translate import foreign, is_ours
 
 # A progress bar's lone CRs end lines as well, so that none of its states is lost.
 _END = re.compile(r"\r*\n|\r+")
@@ -114,7 +114,7 @@ class Telling:
 def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
     """What failed and where, the last lines that were said, and the mend."""
     if not is_ours(event.kind):
-        yield from _bug(event, debug=debug)
+        yield from _foreign(event, debug=debug)
         return
     place = event.where or event.target
     yield Line(f"{place}: {event.what}" if place else event.what, "bold red", "error: ")
@@ -125,11 +125,11 @@ def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
     yield from _indented(event.mend)
 
 
-def _bug(event: Failed, *, debug: bool) -> Iterator[Line]:
+def _foreign(event: Failed, *, debug: bool) -> Iterator[Line]:
     """An exception that is none of ours: its traceback came along as the tail."""
     if debug:
         yield from (Line(line) for line in event.tail)
-    told = bug(event.what)
+    told = foreign(event.kind, event.what)
     yield Line(f"{_of(event.target)}{told.what}", "bold red", "error: ")
     yield from _indented(told.mend)
 
