@@ -125,7 +125,8 @@ class Root:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "root"
         self.beside = folder / "beside"
-        self.path.mkdir(mode=0o755)
+        self.path.mkdir()
+        self.path.chmod(0o755)
         os.utime(self.path, ns=(0, 0))  # as the empty listing's
         self.beside.mkdir()
         (self.beside / "secret").write_bytes(b"secret")
@@ -176,23 +177,35 @@ class Root:
     def _nodes(self) -> Iterator[tuple[bytes, tuple[object, Entry, bytes]]]:
         beneath = Beneath(self.fd)
         tree = LiveTree(self.fd)
+        modes: dict[object, int] = {}
         pending = [b""]
         try:
             while pending:
                 path = pending.pop()
-                parent, name = beneath.parent(path)
-                status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-                if not ROOT and stat.S_IFMT(status.st_mode) in (stat.S_IFREG, stat.S_IFDIR):
-                    os.chmod(name, 0o700, dir_fd=parent)
+                status = self._opened_up(beneath, path)
                 node = tree.node(path)
                 assert node is not None
-                entry = msgspec.structs.replace(node.entry, mode=stat.S_IMODE(status.st_mode))
+                mode = modes.setdefault(status.st_ino, stat.S_IMODE(status.st_mode))
+                entry = msgspec.structs.replace(node.entry, mode=mode)
                 content = b"".join(tree.content(path)) if entry.kind is Kind.FILE else b""
                 yield path, ((status.st_dev, status.st_ino), entry, content)
                 pending += [join(path, child) for child in tree.names(path)]
         finally:
             tree.close()
             beneath.close()
+
+    def _opened_up(self, beneath: Beneath, path: bytes) -> os.stat_result:
+        """How it was, before it was made readable to an ordinary user."""
+        if not path:
+            status = os.fstat(self.fd)
+            os.fchmod(self.fd, status.st_mode | 0o700)
+            return status
+        parent, name = beneath.parent(path)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        needed = {stat.S_IFREG: 0o400, stat.S_IFDIR: 0o500}.get(stat.S_IFMT(status.st_mode), 0)
+        if status.st_mode & needed != needed:
+            os.chmod(name, status.st_mode | needed, dir_fd=parent)
+        return status
 
 
 @contextlib.contextmanager

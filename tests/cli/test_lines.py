@@ -127,3 +127,16 @@ def test_what_the_machine_refused_a_worker_is_no_bug() -> None:
     assert told(Failed("app", kind="PermissionError", what=what)) == [
         "error: target app: Permission denied: '/state'"
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        ("", "target app: "),
+        ("root.tar", "target app: root.tar: "),
+        ("target app, run: make", "target app, run: make: "),
+    ],
+)
+def test_a_failure_always_names_its_target(where: str, place: str) -> None:
+    failed = Failed("app", kind="ArchiveError", what="cut off", where=where)
+    assert told(failed) == [f"error: {place}cut off"]

@@ -106,15 +106,11 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 
 def test_the_size_of_the_terminal_is_followed(container: Any) -> None:
-    program = (
-        "trap 'stty size; exit' WINCH; echo ready; read go; stty size; while :; do sleep 0.01; done"
-    )
+    program = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.01; done"
     shell = AtTerminal(container, "/bin/sh", "-c", program)
     shell.until(b"ready")
     set_size(shell.fd, 40, 100)
     shell.until(b"40 100")
-    shell.type(b"\n")
-    os.kill(shell.pid, 0)
     assert shell.end() == 0
 
 

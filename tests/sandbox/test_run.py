@@ -73,6 +73,32 @@ def test_what_is_no_program_is_an_error_that_says_so(container: Any) -> None:
         container.run("/bin/data")
 
 
+def test_a_text_that_is_too_long_is_an_error_that_says_so(container: Any) -> None:
+    with pytest.raises(AssertionError, match=r"BuildError: /bin/sh can't .* too long\n.*script"):
+        container("#" * 200_000)
+
+
+@pytest.mark.parametrize(
+    "env", [{"A": "x\0y"}, {"A\0": "x"}, {"A=B": "x"}, {"": "x"}, {"A": "\ud800"}]
+)
+def test_an_environment_that_no_kernel_takes_is_an_error(container: Any, env: Any) -> None:
+    with pytest.raises(AssertionError, match="BuildError: the environment variable"):
+        container("true", env=env)
+
+
+def test_names_and_values_that_are_not_utf_8_arrive(container: Any) -> None:
+    assert container.run("/bin/env", env={"A": "\udcff"}).output == b"A=\xff\n"
+
+
+@pytest.mark.parametrize("cwd", ["/a\0b", "/" + "a/" * 3000, "/" + "a" * 300, "/../../../etc/x"])
+def test_a_hostile_working_directory_is_no_way_out(container: Any, cwd: str) -> None:
+    try:
+        container("true", cwd=cwd)
+    except AssertionError as error:
+        assert "BuildError" in str(error)
+    assert sorted(os.listdir(container.root)) == ["bin"]
+
+
 def test_standard_input_is_empty(container: Any) -> None:
     assert container("cat; readlink /proc/self/fd/0").text == "/dev/null\n"
 

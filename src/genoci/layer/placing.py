@@ -200,7 +200,8 @@ class Placing:
         if entry.kind is Kind.CHARACTER and entry.device == (0, 0):
             raise ArchiveError("is a character device 0, 0: overlayfs would take it for a whiteout")
         if self._devices is Devices.SKIP:
-            self._warn("device nodes were left out: only root may make them")
+            if not self._left_out:
+                self._warn("device nodes were left out: only root may make them")
             self._leave_out(place, name)
         elif self._devices is Devices.PLACEHOLDER:
             self._put_placeholder(place, name, entry)
@@ -322,14 +323,15 @@ def _no_target(entry: Entry) -> ArchiveError:
 @contextlib.contextmanager
 def errors_of(entry: Entry | None) -> Iterator[None]:
     """Errors say which entry they are about, and the system's become ours."""
+    where = "" if entry is None else shown(entry.path) or "./"
     try:
         yield
     except BuildError as error:
-        if not error.where and entry is not None:
-            error.where = shown(entry.path) or "./"
+        if not error.where and not error.what.startswith(where):
+            error.where = where
         raise
     except OSError as error:
-        raise _translated(error, "" if entry is None else shown(entry.path) or "./") from error
+        raise _translated(error, where) from error
 
 
 def _translated(error: OSError, where: str) -> BuildError:

@@ -66,7 +66,9 @@ def keep(plan: Plan, worker: int) -> NoReturn:
                 pid = os.fork()
                 if pid == 0:
                     _be_first(plan)
-                _close_all_but(())
+                # Its root, and with it its /proc, change under this process with pivot_root.
+                for fd in plan.descriptors | {0, 1, 2}:
+                    os.close(fd)
                 os.waitpid(pid, 0)
     finally:
         os._exit(0)

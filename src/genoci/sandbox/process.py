@@ -27,6 +27,11 @@ Warn = Callable[[str, str], None]
 
 _CHUNK = 1 << 16
 _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_MENDS_OF_EXEC = {
+    errno.ENOEXEC: "Is it meant for this machine's processor, and has it a #! line?",
+    errno.EACCES: "Has it the mode of a program, and may its user reach it?",
+    errno.E2BIG: "One argument, or a shell text, may have 128 KiB: put it into a script.",
+}
 _OWN_NAME = b"127.0.1.1\tgenoci\n"
 
 
@@ -129,6 +134,7 @@ def _started(
     window: bytes = b"",
 ) -> Iterator[_Step]:
     """The container, set up and running until the block ends."""
+    _refuse_impossible(command)
     chosen = seccomp.default_filter()
     if chosen is None:
         warn(
@@ -148,6 +154,26 @@ def _started(
         theirs.close()
         watched.close()
         yield step
+
+
+def _refuse_impossible(command: Command) -> None:
+    """What execve(2) can't take: an image's config may hold it."""
+    for name, value in command.env.items():
+        if not _passable(name, value) or "=" in name or not name:
+            raise BuildError(
+                f"the environment variable {name!r} can't be given to a command",
+                mend="See the key env; null deletes one that the base has.",
+            )
+    for word in (*command.argv, command.cwd):
+        if not _passable(word):
+            raise BuildError(f"{word!r} can't be given to the kernel")
+
+
+def _passable(*words: str) -> bool:
+    try:
+        return not any(b"\0" in os.fsencode(word) for word in words)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _forked(plan: Plan, report: FileIO, alive: FileIO) -> _Step:
@@ -205,9 +231,7 @@ def _translated(refused: Refused, command: Command) -> Exception:
             return FileNotFoundError(refused.error, reason, command.argv[0])
         return BuildError(
             f"{command.argv[0]} can't be executed: {reason}",
-            mend="Is it meant for this machine's processor, and has it a #! line?"
-            if refused.error == errno.ENOEXEC
-            else "",
+            mend=_MENDS_OF_EXEC.get(refused.error, ""),
         )
     if refused.doing == "cwd":
         return BuildError(

@@ -14,6 +14,7 @@ from genoci.errors import BuildError
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _NO_LINKS = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_SYMLINKS | linux.RESOLVE_NO_MAGICLINKS
 _MOST_LINKS = 40  # path_resolution(7)
+_MOST_STUBS = 100  # each holds a descriptor to the end
 
 
 class _Stub(NamedTuple):
@@ -105,6 +106,8 @@ class Stubs:
         return _Opened(self._root_fd, path)
 
     def _make(self, parent: int, name: str, *, directory: bool) -> None:
+        if len(self._made) == _MOST_STUBS:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
         status = os.fstat(parent)
         if directory:
             os.mkdir(name, 0o755, dir_fd=parent)

@@ -30,7 +30,7 @@ def relay(master: FileIO) -> None:
     before = termios.tcgetattr(0)
     previous = signal.signal(signal.SIGWINCH, lambda *_: _follow_size(master))
     try:
-        tty.setraw(0)
+        tty.setraw(0, termios.TCSADRAIN)  # what was typed ahead stays
         join(master, {master: 1})
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
@@ -62,9 +62,16 @@ def join(sink: FileIO, sources: Mapping[FileIO, int]) -> None:
         if typed and sink.fileno() in ready:
             typed = _written(sink, typed)
         elif not typed and 0 in ready:
-            typed = os.read(0, _CHUNK) or None
+            typed = _typed()
         if typed is None and sink not in sources:
             sink.close()
+
+
+def _typed() -> bytes | None:
+    try:
+        return os.read(0, _CHUNK) or None
+    except OSError:  # a directory, or a terminal that has hung up
+        return None
 
 
 def _ready(sink: FileIO, outward: Mapping[FileIO, int], typed: bytes | None) -> set[int]:

@@ -116,8 +116,9 @@ def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
     if not is_ours(event.kind):
         yield from _foreign(event, debug=debug)
         return
-    place = event.where or event.target
-    yield Line(f"{place}: {event.what}" if place else event.what, "bold red", "error: ")
+    of, place = _of(event.target), f"{event.where}: " if event.where else ""
+    place = place if place.startswith(of.rstrip(": ")) else of + place
+    yield Line(f"{place}{event.what}", "bold red", "error: ")
     tail = [line for said in event.tail for line in _END.split(said)][-_TAIL:]
     if tail:
         yield Line("  the last lines of its output:")

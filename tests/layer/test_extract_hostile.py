@@ -1,0 +1,442 @@
+"""Hostile layers, and odd ones: LAYER-RULES 32 and 33, and combinations of the others.
+
+That a failed layer leaves nothing in the store is tested with the snapshots.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genoci import linux
+from genoci.errors import ArchiveError, BuildError
+from genoci.layer import tar
+from genoci.layer.entry import Entry, Kind
+from genoci.layer.extract import Devices, Owners, extract_layer
+from genoci.layer.member import Sourced
+from tars import (
+    SECOND,
+    TIME,
+    Piece,
+    Root,
+    a_root,
+    both,
+    both_refuse,
+    changed,
+    device,
+    directory,
+    fifo,
+    file,
+    folded,
+    hardlink,
+    layer,
+    listing,
+    opaque,
+    symlink,
+    whiteout,
+)
+
+LATER = TIME + 1000 * SECOND
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Root]:
+    (tmp_path / "one").mkdir()
+    with a_root(tmp_path / "one") as root:
+        yield root
+
+
+def paths(folder: Path, *layers: bytes) -> list[bytes]:
+    """What the layers leave, without the root."""
+    return sorted(path for path in both(folder, *layers) if path)
+
+
+@pytest.mark.parametrize("target", [b"../../beside", b"/../beside", b"../beside/full/.."])
+def test_02_a_link_among_the_parents_leads_inside_the_root(tmp_path: Path, target: bytes) -> None:
+    tree = layer(directory(b"beside"), directory(b"beside/full"), symlink(b"l", target))
+    assert text(tmp_path, b"beside/f", tree, layer(file(b"l/f", b"x"))) == b"x"
+
+
+def test_02_links_are_followed_one_after_the_other(tmp_path: Path) -> None:
+    links = [symlink(b"l%d" % n, b"l%d" % (n + 1)) for n in range(39)]
+    tree = layer(directory(b"d"), symlink(b"l39", b"d"), *links)
+    assert b"d/f" in both(tmp_path, tree, layer(file(b"l0/f")))
+
+
+def test_02_dots_in_a_link_count_from_where_it_lies(tmp_path: Path) -> None:
+    # a/l leads to d/e, and the `..` after it to d, not to a
+    tree = layer(directory(b"d/e"), directory(b"a"), symlink(b"a/l", b"../d/e"))
+    upper = layer(symlink(b"m", b"a/l/.."), file(b"m/f"))
+    assert b"d/f" in both(tmp_path, tree, upper)
+
+
+@pytest.mark.parametrize(
+    "over",
+    [file(b"l", b"new"), symlink(b"l", b"else"), fifo(b"l"), directory(b"l"), device(b"l")],
+    ids=lambda piece: piece.entry.kind.value,
+)
+def test_02_the_last_component_is_never_followed(tmp_path: Path, over: Piece) -> None:
+    lower = layer(file(b"f", b"old"), directory(b"d"), symlink(b"l", b"d"))
+    seen = both(tmp_path, lower, layer(over))
+    assert seen[b"l"].entry.kind is over.entry.kind
+    assert seen[b"f"].content == b"old"
+    assert seen[b"d"] == folded(lower)[b"d"]
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        [(b"l", b"l")],
+        [(b"l", b"m"), (b"m", b"l")],
+        [(b"l", b"./l/x")],
+        [(b"l", b"m/../l"), (b"m", b"/")],
+    ],
+)
+def test_06_a_loop_of_links_among_the_parents_is_an_error(
+    tmp_path: Path, links: list[tuple[bytes, bytes]]
+) -> None:
+    lower = layer(*(symlink(*link) for link in links), file(b"f"))
+    for number, upper in enumerate(
+        [file(b"l/f"), whiteout(b"l/f"), opaque(b"l"), hardlink(b"h", b"l/f"), directory(b"l/d")]
+    ):
+        (tmp_path / str(number)).mkdir()
+        assert "loop" in both_refuse(tmp_path / str(number), lower, layer(upper))
+
+
+def test_06_links_that_multiply_are_an_error_and_take_no_time(tmp_path: Path) -> None:
+    links = [symlink(b"l%d" % n, b"/".join([b"l%d" % (n - 1)] * 400)) for n in range(1, 40)]
+    lower = layer(symlink(b"l0", b"."), *links)
+    assert "loop" in both_refuse(tmp_path, lower, layer(file(b"l39/f")))
+
+
+def test_06_a_looping_link_can_be_replaced_and_removed(tmp_path: Path) -> None:
+    lower = layer(symlink(b"l", b"l"), symlink(b"m", b"m"))
+    assert paths(tmp_path, lower, layer(file(b"l"), whiteout(b"m"))) == [b"l"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+def test_07_the_umask_changes_nothing(tmp_path: Path, umask: int) -> None:
+    content = layer(file(b"a/f"), directory(b"d", mode=0o777), fifo(b"p", mode=0o666))
+    with a_root(tmp_path) as root:
+        before = os.umask(umask)
+        try:
+            root.extract(content)
+        finally:
+            os.umask(before)
+        assert root.seen() == folded(content)
+
+
+@pytest.mark.parametrize(
+    "lower",
+    [[file(b"p")], [fifo(b"p")], [symlink(b"p", b"nothing")], [symlink(b"p", b"f"), file(b"f")]],
+    ids=["file", "fifo", "dangling", "link to a file"],
+)
+def test_07_a_parent_that_is_no_directory_is_replaced_by_one(
+    tmp_path: Path, lower: list[Piece]
+) -> None:
+    seen = both(tmp_path, layer(*lower), layer(file(b"p/a/f", b"x")))
+    assert seen[b"p/a/f"].content == b"x"
+    assert seen[b"p"].entry.kind is Kind.DIRECTORY
+    assert seen.get(b"f") == folded(layer(*lower)).get(b"f")
+
+
+def test_10_every_type_replaces_every_other(tmp_path: Path) -> None:
+    kinds = [
+        [file(b"p", b"x")],
+        [directory(b"p"), file(b"p/in", b"in")],
+        [symlink(b"p", b"d")],
+        [symlink(b"p", b"nothing")],
+        [fifo(b"p")],
+        [device(b"p")],
+        [hardlink(b"p", b"f")],
+    ]
+    base = layer(file(b"f", b"f"), directory(b"d"), file(b"d/g", b"g"))
+    for number, lower in enumerate(kinds):
+        for other, upper in enumerate(kinds):
+            folder = tmp_path / f"{number}-{other}"
+            folder.mkdir()
+            seen = both(folder, base, layer(*lower), layer(*upper))
+            alone = folded(base, layer(*upper))
+            assert {path: s.content for path, s in seen.items()} == {
+                path: s.content for path, s in alone.items()
+            }
+
+
+def test_11_a_link_made_between_keeps_the_first_one(tmp_path: Path) -> None:
+    seen = both(tmp_path, layer(file(b"f", b"1"), hardlink(b"g", b"f"), file(b"f", b"2")))
+    assert (seen[b"f"].content, seen[b"g"].content) == (b"2", b"1")
+
+
+TREE = layer(
+    directory(b"d"),
+    file(b"d/f"),
+    directory(b"d/e"),
+    file(b"d/e/g"),
+    symlink(b"l", b"d"),
+    file(b"f"),
+)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "brought",
+    [
+        [file(b"f", b"new")],
+        [directory(b"d"), file(b"d/new")],
+        [file(b"d/e/new")],
+        [symlink(b"d", b"x")],
+        [file(b"l/e/new"), directory(b"x")],
+    ],
+)
+def test_13_a_whiteout_never_removes_what_the_same_layer_brings(
+    tmp_path: Path, first: bool, brought: list[Piece]
+) -> None:
+    whiteouts = [whiteout(b"f"), whiteout(b"d/e"), whiteout(b"d")]
+    pieces = [*whiteouts, *brought] if first else [*brought, *whiteouts]
+    seen = both(tmp_path, TREE, layer(*pieces))
+    last = brought[0].entry.path.replace(b"l/", b"d/")
+    if not (first and brought[0].entry.path.startswith(b"l/")):  # l is dangling by then
+        assert seen[last].content == brought[0].content
+    assert b"d/f" not in seen
+    assert b"d/e/g" not in seen
+
+
+def test_13_a_hard_link_is_brought_by_the_layer_that_makes_it(tmp_path: Path) -> None:
+    upper = layer(hardlink(b"d/h", b"f"), whiteout(b"d/h"), opaque(b"d"), whiteout(b"f"))
+    assert paths(tmp_path, TREE, upper) == [b"d", b"d/h", b"l"]
+
+
+def test_14_a_marker_in_what_is_no_directory_hides_nothing(tmp_path: Path) -> None:
+    assert paths(tmp_path, TREE, layer(opaque(b"f"), opaque(b"none"))) == paths_of(TREE)
+
+
+def paths_of(*layers: bytes) -> list[bytes]:
+    return sorted(path for path in folded(*layers) if path)
+
+
+def test_14_many_directories_can_be_hidden_around_what_is_brought(tmp_path: Path) -> None:
+    many = [directory(b"d/%d" % n) for n in range(200)]
+    lower = layer(directory(b"d"), *many, *(file(b"d/%d/f" % n) for n in range(200)))
+    upper = layer(*(file(b"d/%d/new" % n) for n in range(200)), opaque(b"d"))
+    assert len(paths(tmp_path, lower, upper)) == 401
+
+
+def test_15_a_whiteout_of_nothing_is_no_error(tmp_path: Path) -> None:
+    upper = layer(whiteout(b"none"), whiteout(b"no/ne"), whiteout(b"f/x"), whiteout(b"d/none"))
+    assert paths(tmp_path, TREE, upper) == paths_of(TREE)
+    with a_root(tmp_path) as root:
+        root.extract(TREE)
+        before = root.path.stat().st_mtime_ns, (root.path / "d").stat().st_mtime_ns
+        root.extract(upper)
+        assert before == (root.path.stat().st_mtime_ns, (root.path / "d").stat().st_mtime_ns)
+
+
+def _fields(entry: Entry) -> dict[str, object]:
+    return {name: getattr(entry, name) for name in entry.__struct_fields__}
+
+
+@pytest.mark.root_only
+def test_19_the_group_of_a_setgid_directory_is_not_inherited(tmp_path: Path) -> None:
+    lower = layer(directory(b"d", mode=0o2775, gid=50))
+    upper = layer(file(b"d/f"), directory(b"d/e"), file(b"d/implied/f"), fifo(b"d/p"))
+    seen = both(tmp_path, lower, upper)
+    assert {seen[p].entry.gid for p in seen if p.startswith(b"d/")} == {0}
+    assert seen[b"d/implied"].entry.mode == seen[b"d/e"].entry.mode == 0o755
+    assert seen[b"d"].entry.mode == 0o2775
+
+
+def test_19_an_owner_that_can_not_be_given_is_an_error_with_its_mend(root: Root) -> None:
+    said = root.path.parent / "said"
+    pid = os.fork()
+    if pid == 0:  # in a namespace that has no number for anybody
+        try:
+            linux.unshare(linux.CLONE_NEWUSER)
+            root.extract(layer(file(b"f", uid=1234)), owners=Owners.KEEP)
+        except BuildError as error:
+            said.write_text(str(error))
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert "belongs to 1234:0" in said.read_text()
+    assert "uidmap" in said.read_text()
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        [file(b"a/b/new")],
+        [file(b"a/b/c/new/deep")],
+        [file(b"a/b/f")],
+        [whiteout(b"a/b/f")],
+        [opaque(b"a/b")],
+        [file(b"l/new")],
+        [directory(b"a/b/c", mtime=6)],
+        [hardlink(b"a/h", b"a/b/f")],
+        [file(b"a/b/f/below")],
+    ],
+)
+def test_21_directories_that_are_only_passed_through_keep_their_times(
+    tmp_path: Path, upper: list[Piece]
+) -> None:
+    lower = layer(
+        directory(b"a", mtime=1),
+        directory(b"a/b", mtime=2),
+        directory(b"a/b/c", mtime=3),
+        file(b"a/b/f"),
+        symlink(b"l", b"a/b"),
+        directory(b"", mtime=4),
+    )
+    seen = both(tmp_path, lower, layer(*upper))
+    assert [seen[path].entry.mtime for path in (b"", b"a", b"a/b")] == [4, 1, 2]
+
+
+ACL = bytes.fromhex(  # user::rw- user:1234:rw- group::r-- mask::rw- other::r--
+    "02000000 0100 0600 ffffffff 0200 0600 d2040000 0400 0400 ffffffff"
+    "1000 0600 ffffffff 2000 0400 ffffffff"
+)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o555, 0o300, 0o400])
+def test_24_a_closed_directory_can_be_filled_and_replaced(tmp_path: Path, mode: int) -> None:
+    lower = layer(
+        directory(b"d", mode=mode, mtime=5),
+        file(b"d/f", b"x"),
+        directory(b"d/e", mode=mode),
+        file(b"d/e/g"),
+        directory(b"gone", mode=mode),
+        directory(b"gone/in", mode=mode),
+        file(b"gone/in/f"),
+        directory(b"", mode=mode),
+    )
+    upper = layer(
+        file(b"d/e/new"), hardlink(b"d/e/link", b"d/f"), whiteout(b"gone"), whiteout(b"d/none")
+    )
+    top = layer(whiteout(b"d/e/g"), file(b"d/f"), directory(b"other", mode=mode), opaque(b"d/e"))
+    seen = both(tmp_path, lower, upper, top)
+    assert seen.keys() == {b"", b"d", b"d/e", b"d/f", b"other"}
+    assert {seen[path].entry.mode for path in (b"", b"d", b"d/e", b"other")} == {mode}
+    assert seen[b"d"].entry.mtime == 5
+
+
+BAD = {
+    "a link to nothing": layer(file(b"f"), hardlink(b"h", b"none")),
+    "a loop": layer(symlink(b"l", b"l"), file(b"l/f")),
+    "a whiteout of nothing": layer(file(b"a/b/f"), file(b"a/.wh.")),
+    "a root that is a file": layer(file(b"f"), file(b".")),
+    "cut off": layer(file(b"f"), file(b"g", bytes(5000)))[:3000],
+    "a long name": layer(file(b"a/" + b"n" * 300)),
+}
+
+
+@pytest.mark.parametrize("content", BAD.values(), ids=BAD)
+def test_32_a_bad_layer_is_an_error_and_leaves_no_descriptor_open(
+    root: Root, content: bytes
+) -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(ArchiveError) as error:
+        root.extract(TREE, content)
+    assert error.value.where
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_32_what_is_shorter_or_longer_than_its_entry_is_an_error(root: Root) -> None:
+    for content in (b"12", b"1234"):
+        entry = Entry(b"f", Kind.FILE, 0o644, os.geteuid(), os.getegid(), 0, size=3)
+        member = Sourced(entry, lambda content=content: iter([content]))  # type: ignore[misc]
+        with pytest.raises(BuildError, match="changed"):
+            extract_layer(
+                [member], root.fd, owners=Owners.MINE, devices=Devices.SKIP, warn=pytest.fail
+            )
+
+
+OUTSIDE = [b"/../beside", b"../beside", b"../../../../../../beside", b"/proc/self/cwd/..", b"/.."]
+
+
+@pytest.mark.parametrize("target", OUTSIDE)
+def test_33_nothing_beside_the_root_is_touched_through_links(tmp_path: Path, target: bytes) -> None:
+    lower = layer(symlink(b"l", target), symlink(b"m", b"l/full"))
+    hostile = [
+        file(b"l/secret", b"evil"),
+        file(b"l/new", b"evil"),
+        file(b"m/inner", b"evil"),
+        whiteout(b"l/secret"),
+        whiteout(b"m"),
+        opaque(b"l"),
+        directory(b"l", mode=0o777, mtime=1),
+        directory(b"m/", mode=0o777),
+        hardlink(b"h", b"l/secret"),
+        symlink(b"l/secret", b"x"),
+        fifo(b"l/full"),
+        file(b"../beside/secret", b"evil"),
+        file(b"/../../beside/secret", b"evil"),
+        hardlink(b"h", b"../beside/secret"),
+    ]
+    for number, bad in enumerate(hostile):
+        (tmp_path / str(number)).mkdir()
+        with a_root(tmp_path / str(number)) as root:
+            try:
+                root.extract(lower, layer(bad))
+            except ArchiveError as error:
+                assert bad.entry.kind is Kind.HARDLINK, error
+            assert root.untouched_beside()
+
+
+def test_33_a_link_to_the_real_tree_leads_nowhere(tmp_path: Path) -> None:
+    with a_root(tmp_path) as root:
+        beside = os.fsencode(root.beside)
+        root.extract(layer(symlink(b"l", beside)), layer(file(b"l/secret", b"evil")))
+        assert root.untouched_beside()
+        assert root.seen()[b"l"].entry.kind is Kind.DIRECTORY
+
+
+def test_33_hard_links_to_a_lower_layer_can_not_be_written_through(tmp_path: Path) -> None:
+    lower = layer(file(b"f", b"lower"))
+    upper = layer(hardlink(b"h", b"f"), file(b"h", b"evil", mode=0o777))
+    seen = both(tmp_path, lower, upper)
+    assert (seen[b"f"].content, seen[b"f"].entry.mode) == (b"lower", 0o644)
+
+
+def test_a_sparse_file_keeps_its_holes(root: Root) -> None:
+    entry = Entry(b"f", Kind.FILE, 0o644, 0, 0, TIME, size=100 << 20)
+    body = b"1\n%d\n5\n" % (50 << 20)
+    body += bytes(-len(body) % 512) + b"hello" + bytes(507)
+    records = [
+        (b"GNU.sparse.major", b"1"),
+        (b"GNU.sparse.minor", b"0"),
+        (b"GNU.sparse.realsize", b"%d" % entry.size),
+    ]
+    pax = b"".join(_record(*record) for record in records)
+    stored = Entry(b"f", Kind.FILE, 0o644, 0, 0, TIME, size=len(body) - 507)
+    content = b"".join(
+        [
+            changed(tar.write_header(Entry(b"x", Kind.FILE, 0, 0, 0, 0, size=len(pax))), 156, b"x"),
+            pax + tar.padding(len(pax)),
+            tar.write_header(stored),
+            body,
+            tar.END,
+        ]
+    )
+    root.extract(content)
+    status = (root.path / "f").stat()
+    assert status.st_size == 100 << 20
+    assert status.st_blocks < 1000
+    with (root.path / "f").open("rb") as stream:
+        stream.seek(50 << 20)
+        assert stream.read(6) == b"hello\0"
+    assert listing(content).get(b"f").entry.size == 100 << 20  # type: ignore[union-attr]
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    length = len(key) + len(value) + 3
+    digits = next(n for n in range(1, 9) if len(str(length + n)) == n)
+    return b"%d %b=%b\n" % (length + digits, key, value)
+
+
+def test_the_tar_itself_is_read_no_further_than_an_error(root: Root) -> None:
+    content = layer(hardlink(b"h", b"none"), file(b"later"))
+    with pytest.raises(ArchiveError):
+        root.extract(content)
+    assert not (root.path / "later").exists()
