@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genoci.build.events import Failed, Skipped, Stepped
-from genoci.errors import SpecError
+from genoci.errors import SpecError, UsageError
 from genoci.layer.entry import Kind
 from workshop import Workshop, member
 
@@ -273,3 +273,25 @@ def test_a_worker_that_finds_a_bug_says_so_and_fails_its_target(
     outcome = workshop.build("a: {base: empty, expand: a.tar}")
     assert isinstance(outcome.failed[0], Failed)
     assert outcome.failed[0].kind == "RuntimeError"
+
+
+def test_what_a_failed_build_left_is_kept_until_the_next_one(
+    workshop: Workshop, rootfs: Path
+) -> None:
+    def failed() -> list[Path]:
+        return list(workshop.state.glob("snapshots/*/*/failed-*"))
+
+    base = f"base: {{base: empty, expand: {rootfs}}}\n"
+    assert not workshop.build(f"{base}bad: {{base: base, run: 'touch /evidence; false'}}\n").ok
+    assert len(failed()) == 1
+    assert workshop.build(f"{base}good: {{base: base, run: 'true'}}\n").ok
+    assert failed() == []
+
+
+def test_a_state_that_can_not_be_is_told_before_anything_is_built(workshop: Workshop) -> None:
+    workshop.tarball("a.tar", ("hello", "world"))
+    workshop.state = workshop.write("file", "")
+    with pytest.raises(UsageError, match="state"):
+        workshop.build("a: {base: empty, expand: a.tar}")
+    assert not workshop.layout_path.exists()
+    workshop.state.unlink()

@@ -16,7 +16,8 @@ class Job(msgspec.Struct, frozen=True):
     `base` and `images` (the images that `copy` takes files from, by the name that the file uses)
     are manifest digests in the layout; a base of None is the empty image. `on_paper` says that
     nothing has to run, so that listings do instead of a root filesystem. `epoch` is
-    SOURCE_DATE_EPOCH in seconds. `folder` is the YAML file's.
+    SOURCE_DATE_EPOCH in seconds. `folder` is the YAML file's. `failed_before` says that a root
+    is being kept that this build, and no older one, left.
     """
 
     target: Target
@@ -29,6 +30,7 @@ class Job(msgspec.Struct, frozen=True):
     compression: Compression
     epoch: int | None
     on_paper: bool
+    failed_before: bool
 
 
 class Answer(msgspec.Struct, frozen=True, tag_field="event", tag="answer"):

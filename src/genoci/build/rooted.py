@@ -26,7 +26,7 @@ from genoci.oci.digest import chain_id
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import seccomp, userns
-from genoci.snapshot.driver import Active, Snapshotter
+from genoci.snapshot.driver import Active
 from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
 from genoci.spec.target import Copy, Expand, Run, Step
@@ -46,19 +46,13 @@ def enter(writable: tuple[Path, ...], warn: Warn) -> userns.IdMap:
     return idmap
 
 
-def snapshotter(state: Path, driver: str, idmap: userns.IdMap, warn: Warn) -> Snapshotter:
-    """The driver, with what killed processes left swept away."""
-    snapshots = pick(driver, state, idmap.key, warn=warn)
-    snapshots.sweep()
-    return snapshots
-
-
 def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Written | None:
     """The layer of what the steps changed; None if that is nothing."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
     idmap = enter((layout.path, state), warn)
-    snapshots = snapshotter(state, job.driver, idmap, warn)
+    snapshots = pick(job.driver, state, idmap.key, warn=warn)
+    snapshots.sweep(failed=not job.failed_before)
     with Images(layout, state) as images:
         chain = ensure(base, snapshots, layout, warn=warn)
         with snapshots.prepare(chain) as active:

@@ -14,7 +14,7 @@ from genoci.build import fork
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
 from genoci.build.job import Answer, Built, Job
 from genoci.build.worker import needs_a_root, work
-from genoci.errors import BuildError, GenociError, Interrupted
+from genoci.errors import BuildError, GenociError, Interrupted, UsageError
 from genoci.layer.compress import Compression
 from genoci.oci.digest import Digest
 from genoci.oci.documents import Descriptor
@@ -64,12 +64,24 @@ def build(
     targets = order(spec, request.targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
+    _make_state(request.state)
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), _Interruptible():
         run = _Run(request, spec, layout, on_event, on_tick)
         for number, target in enumerate(targets, 1):
             run.one(target, number, len(targets))
     return Outcome(tuple(run.built), tuple(run.failed), tuple(run.skipped))
+
+
+def _make_state(state: Path) -> None:
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the state can't be kept there: {error.strerror}",
+            where=str(state),
+            mend="Name a directory that you may write to: --state DIR, or GENOCI_STATE.",
+        ) from error
 
 
 def _tags(layout: Path) -> Mapping[str, Descriptor]:
@@ -141,6 +153,7 @@ class _Run:
             compression=request.compression,
             epoch=request.epoch,
             on_paper=not needs_a_root(target),
+            failed_before=bool(self.failed),
         )
 
     def _manifest(self, name: str) -> str:
@@ -200,13 +213,15 @@ class _Interruptible:
     _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, self._raise) for number in self._SIGNALS}
+        # One that is ignored, as under nohup, stays ignored.
+        heard = [n for n in self._SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._raise) for number in heard}
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _raise(self, _number: int, _frame: FrameType | None) -> None:
-        for number in self._SIGNALS:  # once is enough: taking down must not be cut short
+        for number in self._before:  # once is enough: taking down must not be cut short
             signal.signal(number, signal.SIG_IGN)
         raise Interrupted("interrupted: the targets that were finished before stay")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from genoci.build.rooted import enter, snapshotter
+from genoci.build.rooted import enter
 from genoci.build.run import environment
 from genoci.build.steps import Warn
 from genoci.build.users import find_user
@@ -15,6 +15,7 @@ from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import process
 from genoci.snapshot.driver import Active
+from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
 
 _SHELL = ("/bin/sh",)
@@ -26,7 +27,8 @@ def look_around(
     """Run `argv`, or a shell, as the image's user in its working directory; the exit status."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     idmap = enter((state,), warn)
-    snapshots = snapshotter(state, driver, idmap, warn)
+    snapshots = pick(driver, state, idmap.key, warn=warn)
+    snapshots.sweep()
     chain = ensure(image, snapshots, layout, warn=warn)
     with snapshots.prepare(chain) as active:
         return _interact(active, argv or _SHELL, image.env, image.workdir, image.user, warn)
@@ -39,7 +41,7 @@ def look_at_failed(state: Path, argv: tuple[str, ...], warn: Warn) -> int:
     idmap = enter((state,), warn)
     for driver in sorted(path.name for path in (state / "snapshots").iterdir()):
         kept: AbstractContextManager[Active] | None
-        kept = snapshotter(state, driver, idmap, warn).failed()
+        kept = pick(driver, state, idmap.key, warn=warn).failed()
         if kept is not None:
             with kept as active:
                 return _interact(active, argv or _SHELL, {}, "/", "", warn)

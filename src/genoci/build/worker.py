@@ -32,7 +32,6 @@ def work(job: Job, send: Send) -> None:
     parent = os.getppid()
     layout = Layout.at(Path(job.layout))
     state = Path(job.state)
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     base = _image(layout, job)
     if job.on_paper:
         restrict_writes((layout.path, state))

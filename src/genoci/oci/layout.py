@@ -7,7 +7,6 @@ It is valid for every other tool at every moment: a blob is there before anythin
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -215,6 +214,8 @@ class Layout:
             require_parts(self.blobs, read_manifest(self.blobs, descriptor))
 
     def _no_such_tag(self, tag: str, index: IndexFile) -> NotFound:
+        import difflib  # only where there is something to suggest
+
         near = difflib.get_close_matches(tag, index.tags(), n=3)
         return NotFound(
             f"there is no tag {tag!r}",

@@ -41,8 +41,8 @@ class Copy:
     def remove(self, chain_id: Digest) -> None:
         self._store.remove(chain_id)
 
-    def sweep(self) -> None:
-        self._store.sweep()
+    def sweep(self, *, failed: bool = False) -> None:
+        self._store.sweep(failed=failed)
 
     @contextlib.contextmanager
     def prepare(self, parent: Digest | None) -> Iterator[Active]:

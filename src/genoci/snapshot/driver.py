@@ -57,5 +57,8 @@ class Snapshotter(Protocol):
     def failed(self) -> AbstractContextManager[Active] | None:
         """What `keep` left, writable again, and still there afterwards; None: nothing."""
 
-    def sweep(self) -> None:
-        """Remove what killed processes left behind; never what a living one uses."""
+    def sweep(self, *, failed: bool = False) -> None:
+        """Remove what killed processes left behind, and with `failed` what `keep` left.
+
+        Never what a living process uses.
+        """

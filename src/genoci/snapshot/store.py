@@ -135,10 +135,13 @@ class Store:
                 f"the snapshot {chain_id} is in use", mend="Wait for the build to end."
             )
 
-    def sweep(self) -> None:
-        """Remove what nothing uses and nothing ever will; make durable what has been there long."""
+    def sweep(self, *, failed: bool = False) -> None:
+        """Remove what nothing uses and nothing ever will; make durable what has been there long.
+
+        With `failed` the failed root is such a thing, too.
+        """
         files.sweep(self._folder)
-        failed = self._failed()
+        kept = None if failed else self._failed()
         lasting: list[Path] = []
         for name in os.listdir(self._folder):
             path = self._folder / name
@@ -147,7 +150,7 @@ class Store:
             elif name.startswith((_ACTIVE, _DEAD)):
                 self._bury_if_unused(path)
             elif name.startswith(_KEPT):
-                if path != failed:
+                if path != kept:
                     self._bury_if_unused(path)
             elif _SNAPSHOT.fullmatch(name):
                 if not self.exists(Digest("sha256", name)):
