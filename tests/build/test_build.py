@@ -295,3 +295,13 @@ def test_a_state_that_can_not_be_is_told_before_anything_is_built(workshop: Work
         workshop.build("a: {base: empty, expand: a.tar}")
     assert not workshop.layout_path.exists()
     workshop.state.unlink()
+
+
+def test_output_that_is_cut_within_a_character_arrives_whole(
+    workshop: Workshop, rootfs: Path
+) -> None:
+    workshop.build(
+        f"base: {{base: empty, expand: {rootfs}}}\n"
+        "t:\n  base: base\n  run: |\n    printf 'a\\303'; sleep 0.2; printf '\\244b\\377\\n'\n"
+    )
+    assert workshop.output() == "a\u00e4b\\xff\n"

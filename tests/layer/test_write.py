@@ -6,12 +6,14 @@ import hashlib
 import io
 import tarfile
 import threading
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from genoci.errors import BuildError
+from genoci.errors import ArchiveError, BuildError
 from genoci.layer.compress import Compression, open_reader
 from genoci.layer.entry import Entry, Kind
 from genoci.layer.listing import read_listing
@@ -165,6 +167,40 @@ def test_the_digests_are_those_of_the_bytes(layout: Layout) -> None:
     with layout.open(written.layer.descriptor) as blob:
         found = hashlib.file_digest(blob, "sha256").hexdigest()  # type: ignore[arg-type]
     assert written.layer.descriptor.digest.hex == written.layer.diff_id.hex == found
+
+
+def test_metadata_that_no_tar_can_hold_end_all(layout: Layout) -> None:
+    entry, _ = file(b"f")
+    entry = msgspec.structs.replace(entry, xattrs=((b"user.a", bytes(2 << 20)),))
+    with pytest.raises(ArchiveError):
+        write_layer(layout, [*many(), (entry, ()), *many()], compression=GZIP)
+    assert stored(layout) == []
+
+
+def test_an_error_of_the_compressor_ends_all(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Compressor:
+        def compress(self, data: bytes) -> bytes:
+            raise Failed
+
+    monkeypatch.setattr(Compression, "compressor", lambda self: Compressor())
+    with pytest.raises(Failed):
+        write_layer(layout, many(), compression=GZIP)
+    assert stored(layout) == []
+
+
+def test_memory_does_not_grow_with_the_content(layout: Layout) -> None:
+    megabyte = bytes(1 << 20)
+    entry, _ = file(b"large", size=1 << 30)
+    write_layer(layout, many(), compression=GZIP)  # what is imported late
+    tracemalloc.start()
+    try:
+        write_layer(layout, [(entry, (megabyte for _ in range(1024)))], compression=GZIP)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 64 << 20
 
 
 def stored(layout: Layout) -> list[str]:

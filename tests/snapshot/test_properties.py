@@ -104,6 +104,8 @@ class Mutation:
         path.mkdir()
 
     def rmtree(self, path: Path) -> None:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise NotADirectoryError(path)  # shutil would open a FIFO, and wait
         shutil.rmtree(path)
         self._shared = {p for p in self._shared if not p.is_relative_to(path)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -46,14 +47,17 @@ def run_step(
 ) -> None:
     """Run the step's command; raises StepFailed for any status but 0."""
     tail = Tail()
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
 
-    def take(data: bytes) -> None:
-        text = data.decode(errors="backslashreplace")
+    def take(data: bytes, *, last: bool = False) -> None:
+        text = decoder.decode(data, last)
         tail.feed(text)
-        on_output(text)
+        if text:
+            on_output(text)
 
     try:
         status = process.run(command, take, warn=warn)
+        take(b"", last=True)
     except FileNotFoundError as error:
         raise BuildError(
             _missing(step, command.argv[0]),

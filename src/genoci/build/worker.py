@@ -12,7 +12,6 @@ from genoci.build.paper import build_on_paper
 from genoci.build.rooted import build_in_a_root
 from genoci.build.steps import description
 from genoci.build.straight import NotStraight, build_straight, may_be_straight
-from genoci.files import sweep
 from genoci.layer.write import Written
 from genoci.oci.digest import Digest
 from genoci.oci.documents import Platform
@@ -58,7 +57,6 @@ def _image(layout: Layout, job: Job) -> Image:
 
 
 def _without_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Written | None:
-    sweep(Path(job.state) / "listings")
     if not job.target.steps:
         return None
     if may_be_straight(job):

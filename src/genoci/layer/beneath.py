@@ -53,8 +53,9 @@ class Beneath:
 
     def _descend(self, path: bytes) -> int:
         start = split(path)[0]
-        while start and start not in self._open:
-            start = split(start)[0]
+        if start not in self._open:
+            above = (one for one in self._open if path.startswith(one + b"/"))
+            start = max(above, key=len, default=b"")
         here = os.dup(self._open[start] if start else self._root)
         rest = path[len(start) :].lstrip(b"/")
         while rest:
