@@ -182,8 +182,11 @@ class Bench:
         snapshots = self.snapshots_in(state or self.state)
         with snapshots.prepare(built.image.chain_id) as active:
             assert active.parent is not None
-            with LiveTree(active.parent) as tree:
-                return described(tree)
+            return self.tree_at(active.parent)
+
+    def tree_at(self, root: Path) -> dict[bytes, object]:
+        with LiveTree(root) as tree:
+            return described(tree)
 
     def extracted(self, built: Built) -> dict[bytes, object]:
         """The same of what the layers of `built` are extracted to, by somebody else."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from genoci.build import fork
+from genoci.build import fork, steps
 from genoci.build.fork import Send
 from genoci.build.job import Built, Job
 from genoci.build.paper import build_on_paper
 from genoci.build.rooted import build_in_a_root
-from genoci.build.steps import description
 from genoci.build.straight import NotStraight, build_straight, may_be_straight
 from genoci.layer.write import Written
 from genoci.oci.digest import Digest
@@ -33,7 +32,9 @@ def work(job: Job, send: Send) -> None:
     state = Path(job.state)
     base = _image(layout, job)
     if job.on_paper:
-        restrict_writes((layout.path, state))
+        if not restrict_writes((layout.path, state)):
+            warn = steps.warner(job.target.name, send)
+            warn("this kernel has no Landlock: archives are read without that confinement")
         fork.end_with(parent)
         written = _without_a_root(job, layout, base, send)
     else:
@@ -84,4 +85,4 @@ def _finished(job: Job, base: Image, written: Written | None) -> Image:
 
 def _history(target: Target, folder: str) -> str:
     """What made the layer, in the words of the file: no path of this machine, no clock."""
-    return "; ".join(description(step, folder) for step in target.steps)
+    return "; ".join(steps.description(step, folder) for step in target.steps)

@@ -323,15 +323,19 @@ def _no_target(entry: Entry) -> ArchiveError:
 @contextlib.contextmanager
 def errors_of(entry: Entry | None) -> Iterator[None]:
     """Errors say which entry they are about, and the system's become ours."""
-    where = "" if entry is None else shown(entry.path) or "./"
     try:
         yield
     except BuildError as error:
-        if not error.where and not error.what.startswith(where):
+        where = _where(entry)
+        if not error.where and not error.what.startswith(f"{where} "):
             error.where = where
         raise
     except OSError as error:
-        raise _translated(error, where) from error
+        raise _translated(error, _where(entry)) from error
+
+
+def _where(entry: Entry | None) -> str:
+    return "" if entry is None else shown(entry.path) or "./"
 
 
 def _translated(error: OSError, where: str) -> BuildError:

@@ -21,10 +21,11 @@ _SCOPE_ABSTRACT_UNIX_SOCKET, _SCOPE_SIGNAL = 1, 2
 def restrict_writes(writable: Sequence[Path]) -> bool:
     """Let this process change nothing but what lies below `writable`, which must exist.
 
-    False: the kernel has no Landlock, and nothing was done. It sets no_new_privs.
+    False: the kernel has no Landlock, or its first version, under which no file can be renamed
+    from one directory to another, and nothing was done. It sets no_new_privs.
     """
     abi = linux.landlock_abi()
-    if not abi:
+    if abi < 2:
         return False
     accesses = sum(bits for version, bits in _WRITES.items() if version <= abi)
     ruleset = linux.landlock_create(accesses)
