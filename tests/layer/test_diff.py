@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoci.errors import BuildError
@@ -206,6 +206,7 @@ NAMES = st.sampled_from([b"a", b"a-b", b"a.b", b"b", b"\xff", b"\x01", b"a\n"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map(b"/".join)
 
 
+@settings(database=None)
 @given(st.lists(PATHS), st.randoms())
 def test_the_order_of_the_candidates_does_not_matter(paths: list[bytes], random: object) -> None:
     entries: dict[bytes, Entry] = {}
@@ -225,6 +226,7 @@ def test_the_order_of_the_candidates_does_not_matter(paths: list[bytes], random:
         seen.add(path)
 
 
+@settings(database=None)
 @given(st.binary(max_size=20), st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
 def test_contents_are_equal_however_they_are_cut(
     content: bytes, cuts: list[int], others: list[int]

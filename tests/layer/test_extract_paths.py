@@ -67,6 +67,11 @@ def test_2_a_chain_of_links_is_resolved(tmp_path: Path) -> None:
     assert b"d/f" in both(tmp_path, base, base_2, layer(file(b"a/f")))
 
 
+def test_2_an_absolute_link_begins_at_the_root_wherever_it_stands(tmp_path: Path) -> None:
+    base = layer(directory(b"d"), directory(b"x/d"), symlink(b"x/l", b"/d"))
+    assert b"d/f" in both(tmp_path, base, layer(file(b"x/l/f")))
+
+
 def test_2_the_last_component_is_never_followed(tmp_path: Path) -> None:
     outside = os.fsencode(tmp_path / "beside" / "secret")
     base = layer(file(b"f", b"kept"), symlink(b"l", b"f"), symlink(b"o", outside))

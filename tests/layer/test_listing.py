@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoci.errors import ArchiveError, StorageError
@@ -105,6 +105,7 @@ def test_directories_that_no_entry_tells_of_are_bounded() -> None:
         fold_all([listing(layer(file(b"a/" * 100_000 + b"f")))])
 
 
+@settings(deadline=None)
 @given(LISTINGS)
 def test_a_listing_that_was_saved_is_loaded(
     tmp_path_factory: pytest.TempPathFactory, listing: LayerListing

@@ -46,7 +46,7 @@ OPERATIONS = st.one_of(
 )
 STEPS = st.lists(OPERATIONS, max_size=12)
 FEW = hypothesis.settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
