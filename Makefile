@@ -19,7 +19,6 @@ lint: $(VENV)/ready-dev
 # Ten minutes for each target; `make fuzz SECONDS=3600` for more.
 SECONDS := 600
 fuzz: $(VENV)/ready-dev
-	$(VENV)/bin/pip install --quiet '.[fuzz]'
 	for target in fuzz/fuzz_*.py; do $(PYTHON) $$target -max_total_time=$(SECONDS) || exit 1; done
 
 $(VENV)/ready: pyproject.toml scripts/setup

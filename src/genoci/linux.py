@@ -16,8 +16,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "keyctl": 250},
-    "aarch64": {"pivot_root": 41, "keyctl": 219},
+    "x86_64": {"pivot_root": 155, "keyctl": 250, "rt_sigaction": 13},
+    "aarch64": {"pivot_root": 41, "keyctl": 219, "rt_sigaction": 134},
 }.get(os.uname().machine, {})
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
 _OPENAT2, _MOUNT_SETATTR = 437, 442
@@ -215,6 +215,17 @@ def set_process_name(name: bytes) -> None:
 def set_parent_death_signal(number: int) -> None:
     """Be sent a signal when the parent dies; forgotten at every change of credentials."""
     prctl(PR_SET_PDEATHSIG, number)
+
+
+_LAST_SIGNAL = 64
+
+
+def reset_signals() -> None:
+    """The default action for every signal, also for those that the C library keeps to itself."""
+    for number in range(1, _LAST_SIGNAL + 1):
+        if number not in (9, 19):  # SIGKILL and SIGSTOP have no other
+            arguments = (ctypes.c_char_p(bytes(32)), None, ctypes.c_size_t(8))
+            _syscall(_number("rt_sigaction"), ctypes.c_int(number), *arguments)
 
 
 def set_no_new_privileges() -> None:

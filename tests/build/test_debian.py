@@ -11,7 +11,7 @@ import pytest
 from trees import look
 from workshop import Workshop
 
-pytestmark = [pytest.mark.debian, pytest.mark.xdist_group("debian")]
+pytestmark = pytest.mark.debian
 
 ENDINGS = ["tar", "tar.gz", "tar.xz", "tar.zst"]
 

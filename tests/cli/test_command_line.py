@@ -121,8 +121,24 @@ def test_the_environment_names_the_layout(genoci: Genoci, layout: Layout, place:
     ("line", "what", "mend"),
     [
         ("", "what is to be done?", "genoci FILE.yaml; more: genoci --help"),
-        ("lss", "genoci has no command 'lss'", "Did you mean: genoci ls"),
-        ("inspct app", "genoci has no command 'inspct'", "Did you mean: genoci inspect"),
+        (
+            "lss",
+            "genoci has no command 'lss'",
+            "Did you mean: genoci ls\n"
+            "  If it is a target: genoci build lss; if it is a file: genoci ./lss",
+        ),
+        ("-f a.yaml", "there is no option -f that stands before the command", None),
+        ("build .", ". is a folder and no target", None),
+        (
+            "build -t app",
+            "genoci build has no option -t",
+            "The name of a target in the YAML file is its tag; one more: genoci tag TAG NEW",
+        ),
+        (
+            "shell app /bin/ls",
+            "genoci shell: '/bin/ls' is one argument too many",
+            "A command stands behind two dashes: genoci shell TAG -- /bin/ls",
+        ),
         ("ls --jsno", "genoci ls has no option --jsno", "Did you mean --json?"),
         ("ls --sort=x", "genoci ls has no option --sort", "Its options: genoci ls --help"),
         ("ls app", "genoci ls: 'app' is one argument too many", "usage: genoci ls [OPTION…]"),
@@ -165,7 +181,7 @@ def test_a_wrong_command_line_is_told_with_the_mend(
     first, *more = ended.stderr.splitlines()
     assert first == f"error: {what}"
     if mend is not None:
-        assert more == ([f"  {mend}"] if mend else [])
+        assert more == (f"  {mend}".splitlines() if mend else [])
 
 
 @pytest.mark.parametrize("word", sorted(words.ANSWERS))

@@ -154,7 +154,8 @@ def test_gc_drops_what_no_tag_reaches_and_says_so(genoci: Genoci, layout: Layout
     assert report["dryRun"] and report["tags"] == [] and report["bytes"] > 0
     assert ended.stdout.splitlines() == [f"blob {digest}" for digest in report["blobs"]]
     assert ended.stderr.startswith("dropped 0 tags and ")
-    assert genoci("gc").stderr == "nothing to drop\n"
+    assert genoci("gc").stderr.startswith("nothing to drop\nevery tag stays")
+    assert genoci("gc", "--keep", "3").stderr == "nothing to drop\n"
     assert genoci("gc", "--progress", "quiet").stderr == ""
 
 

@@ -128,12 +128,19 @@ def test_a_second_tarball_leaves_the_times_of_the_first() -> None:
         [file(b".")],
         [whiteout(b"d/g")],
         [file(b".wh.x/f")],
+        [file(b"n" * 256 + b"/f")],
+        [symlink(b"s", b"t" * 4096)],
     ],
 )
 def test_what_can_not_be_is_an_error_that_names_the_entry(pieces: list[Piece]) -> None:
     with pytest.raises(ArchiveError) as error:
         drafted(BASE, *pieces)
     assert error.value.where
+
+
+def test_directories_that_no_entry_tells_of_are_bounded() -> None:
+    with pytest.raises(ArchiveError, match="too many directories"):
+        drafted(EMPTY_TREE, file(b"a/" * 100_000 + b"f"))
 
 
 def test_what_was_placed_can_be_written_as_a_tar() -> None:

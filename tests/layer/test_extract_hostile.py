@@ -92,6 +92,25 @@ def test_07_the_umask_changes_nothing(tmp_path: Path, umask: int) -> None:
         assert root.seen() == folded(content)
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [file(b"n" * 256), directory(b"n" * 256 + b"/d"), symlink(b"l", b"t" * 4096)],
+    ids=["name", "parent", "link"],
+)
+def test_08_what_no_disk_can_hold_is_an_error_on_paper_too(tmp_path: Path, piece: Piece) -> None:
+    assert "File name too long" in both_refuse(tmp_path, layer(piece))
+
+
+def test_08_a_whiteout_may_be_longer_than_a_name(tmp_path: Path) -> None:
+    lower = layer(file(b"n" * 255), symlink(b"l", b"t" * 4095))
+    assert paths(tmp_path, lower, layer(whiteout(b"n" * 255))) == [b"l"]
+    (tmp_path / "2").mkdir()
+    impossible = layer(whiteout(b"n" * 256), whiteout(b"n" * 256 + b"/f"), opaque(b"n" * 256))
+    assert paths(tmp_path / "2", lower, impossible) == [b"l", b"n" * 255]
+    (tmp_path / "3").mkdir()
+    assert "hard link" in both_refuse(tmp_path / "3", layer(hardlink(b"h", b"n" * 256)))
+
+
 def test_11_a_link_made_between_keeps_the_first_one(tmp_path: Path) -> None:
     seen = both(tmp_path, layer(file(b"f", b"1"), hardlink(b"g", b"f"), file(b"f", b"2")))
     assert (seen[b"f"].content, seen[b"g"].content) == (b"2", b"1")

@@ -34,6 +34,12 @@ def test_windows_line_ends_are_no_mistake(folder: Path) -> None:
     assert target.steps[0].shell == "x\ny\n"  # type: ignore[union-attr]
 
 
+def test_what_is_no_text_is_told_as_such(folder: Path) -> None:
+    mend = "name the YAML file; a tarball is named in it: `expand: FILE`"
+    told = message(folder, b"\x1f\x8b\x08\0\0\xff")
+    assert told == f"f.yaml: this is no text file\n  {mend}"
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

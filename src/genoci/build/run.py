@@ -59,11 +59,7 @@ def run_step(
         status = process.run(command, take, warn=warn)
         take(b"", last=True)
     except FileNotFoundError as error:
-        raise BuildError(
-            _missing(step, command.argv[0]),
-            where=where,
-            mend="Give the image a shell (a static busybox is one), or use a base that has it.",
-        ) from error
+        raise _missing(step, command.argv[0], where) from error
     if status != 0:
         raise StepFailed(
             _how_it_ended(status),
@@ -130,10 +126,18 @@ def _refuse_ambiguity(step: Run, tree: Tree, where: str) -> None:
     )
 
 
-def _missing(step: Run, program: str) -> str:
+def _missing(step: Run, program: str, where: str) -> BuildError:
     if step.script is not None and program == _SCRIPT:
-        return f"the interpreter in the #! line of {Path(step.script).name} is not in the image"
-    return f"the image has no {program}"
+        return BuildError(
+            f"the interpreter in the #! line of {Path(step.script).name} is not in the image",
+            where=where,
+            mend="Install it in an earlier step, or use a base that has it.",
+        )
+    return BuildError(
+        f"the image has no {program}",
+        where=where,
+        mend="Give the image a shell (a static busybox is one), or use a base that has it.",
+    )
 
 
 def _how_it_ended(status: int) -> str:

@@ -88,10 +88,8 @@ def _unknown(word: str, known: Iterable[str]) -> UsageError:
     near = parser.nearest(word, known)
     return UsageError(
         f"genoci has no command {word!r}",
-        mend=f"Did you mean: genoci {near}"
-        if near
-        else f"The commands: genoci --help\n"
-        f"If it is a target: genoci build {word}; if it is a file: genoci ./{word}",
+        mend=(f"Did you mean: genoci {near}\n" if near else "The commands: genoci --help\n")
+        + f"If it is a target: genoci build {word}; if it is a file: genoci ./{word}",
     )
 
 

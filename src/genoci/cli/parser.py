@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from genoci.cli.streams import Stream
+from genoci.cli.words import OF_BUILD
 from genoci.errors import UsageError
 from genoci.spec.wording import near
 
@@ -80,8 +81,13 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse(self, word: str) -> NoReturn:
         if not word.startswith("-") or word == "-":
+            if self._takes_a_command:
+                mend = f"A command stands behind two dashes: {self.prog} TAG -- {word}"
+                raise UsageError(f"{self.prog}: {word!r} is one argument too many", mend=mend)
             self._fail(f"{word!r} is one argument too many")
         option = word.partition("=")[0]
+        if self.prog == "genoci build" and option in OF_BUILD:
+            raise UsageError(f"{self.prog} has no option {option}", mend=OF_BUILD[option])
         meant = nearest(option, self._option_string_actions)
         raise UsageError(
             f"{self.prog} has no option {option}",
@@ -169,6 +175,11 @@ def is_a_file(word: str) -> bool:
 
 def _refuse_before_the_command(word: str) -> NoReturn:
     option = word.partition("=")[0]
+    if option in ("-f", "--file"):
+        raise UsageError(
+            f"there is no option {option} that stands before the command",
+            mend="genoci build -f FILE; or just the file: genoci FILE.yaml",
+        )
     meant = nearest(option, [*_WITH_A_VALUE, *_WITHOUT, *_ALONE])
     raise UsageError(
         f"there is no option {option} that stands before the command",

@@ -35,6 +35,7 @@ ANSWERS = {
     "bud": "genoci build -f FILE.yaml",
     "buildx": "genoci build -f FILE.yaml",
     "make": "genoci build -f FILE.yaml",
+    "Dockerfile": f"{_YAML} `base` for FROM, `run` for RUN, `copy` for COPY; genoci build",
     # running
     "run": f"{_YAML} `run: COMMAND`. To look around in an image: genoci shell TAG -- COMMAND",
     "exec": "In a throw-away copy of an image: genoci shell TAG -- COMMAND",
@@ -75,6 +76,22 @@ ANSWERS = {
     "check": "genoci fsck",
     "verify": "genoci fsck",
     "validate": "genoci fsck",
+}
+
+# Options that `docker build` and its kin have.
+_TAG = "The name of a target in the YAML file is its tag; one more: genoci tag TAG NEW"
+OF_BUILD = {
+    "-t": _TAG,
+    "--tag": _TAG,
+    "--target": "Targets stand without an option: genoci build TARGET",
+    "--platform": "Each target says it in the YAML file: `platform: linux/arm64`",
+    "--build-arg": "genoci has no variables; a program that writes the YAML file may have.",
+    "--no-cache": "Every build does every step anew; there is nothing to turn off.",
+    "--push": _PUSH,
+    "-o": "The root filesystem, after the build: genoci export TAG FILE.tar",
+    "--output": "The root filesystem, after the build: genoci export TAG FILE.tar",
+    "-q": "Errors only: --progress quiet",
+    "--quiet": "Errors only: --progress quiet",
 }
 
 

@@ -13,8 +13,8 @@ import msgspec
 
 from genoci.errors import ArchiveError
 from genoci.layer.entry import Entry, Kind, join, split
-from genoci.layer.landing import find
-from genoci.layer.member import Placeable, below, refuse_whiteout, stripped
+from genoci.layer.landing import LONGEST, find, implied
+from genoci.layer.member import Placeable, below, refuse_too_long, refuse_whiteout, stripped
 from genoci.layer.tar import shown
 from genoci.layer.tree import Node, Tree
 
@@ -49,6 +49,7 @@ class Draft:
         # By directory, the names at or below which there are slots.
         self._changed: dict[bytes, dict[bytes, None]] = {}
         self._emptied: set[bytes] = set()  # directories in which nothing of the base is left
+        self._shining: dict[bytes, bool] = {}  # what `_shines_in` has found
         self._numbers = itertools.count()
 
     # What a Tree does
@@ -57,13 +58,13 @@ class Draft:
         if path in self._slots:
             slot = self._slots[path]
             return None if slot is None else Node(slot.entry, slot.inode)
-        return self._base.node(path) if self._shines_through(path) else None
+        return self._base.node(path) if not path or self._shines_in(split(path)[0]) else None
 
     def names(self, path: bytes) -> list[bytes]:
         if self._directory(path) is None:
             return []
         found = dict.fromkeys(self._changed.get(path, ()))
-        if path not in self._emptied and self._shines_through(path):
+        if self._shines_in(path):
             found |= dict.fromkeys(self._base.names(path))
         return [name for name in found if self.node(join(path, name)) is not None]
 
@@ -74,7 +75,7 @@ class Draft:
     def groups(self) -> Mapping[Hashable, list[bytes]]:
         found: dict[Hashable, list[bytes]] = {}
         for inode, paths in self._base.groups().items():
-            left = [p for p in paths if p not in self._slots and self._shines_through(p)]
+            left = [p for p in paths if p not in self._slots and self._shines_in(split(p)[0])]
             found[inode] = left
         for path, slot in self._slots.items():
             if slot is not None and slot.entry.kind is not Kind.DIRECTORY:
@@ -128,6 +129,7 @@ class Draft:
         Raises ArchiveError for what can't be; the draft is then of no use any more.
         """
         newest: int | None = None
+        self._implied = 0
         for member in members:
             entry = stripped(member.entry, strip)
             if entry is None:
@@ -150,6 +152,7 @@ class Draft:
             return
         if not entry.path and entry.kind is not Kind.DIRECTORY:
             raise ArchiveError("the root of the archive is not a directory")
+        refuse_too_long(entry)
         path = self._landing(entry.path)
         if entry.kind is Kind.HARDLINK:
             self._place_link(path, entry)
@@ -188,7 +191,7 @@ class Draft:
         """Where `path` lies when the links in its parents are followed; missing ones are made."""
         parent, name = split(path)
         # A directory at `parent` itself: none of its parents is a link.
-        spot = self._directory(parent)
+        spot = self._directory(parent) if len(parent) <= LONGEST else None
         if spot is None:
             spot = find(self, parent, self._imply)
         assert spot is not None
@@ -196,6 +199,7 @@ class Draft:
 
     def _imply(self, spot: bytes, name: bytes) -> bytes:
         path = join(spot, name)
+        self._implied = implied(self._implied, path)
         self._put(Entry(path, Kind.DIRECTORY, 0o755, 0, 0, 0), _nothing, implied=True)
         return path
 
@@ -210,8 +214,11 @@ class Draft:
         both = before is not None and before.entry.kind is entry.kind is Kind.DIRECTORY
         if before is not None and not both:
             self._remove(entry.path)
+            if before.entry.kind is Kind.DIRECTORY:
+                self._shining.clear()
         if entry.kind is Kind.DIRECTORY and not both:
             self._emptied.add(entry.path)
+            self._shining.pop(entry.path, None)
         inode = ("draft", next(self._numbers)) if inode is None else inode
         self._set(entry.path, _Slot(entry, inode, content, implied))
 
@@ -234,16 +241,21 @@ class Draft:
         if self._base.node(path) is not None:
             self._slots[path] = None
 
-    def _shines_through(self, path: bytes) -> bool:
-        """Whether the base is still what is seen at `path`, if nothing was placed just there."""
-        while path:
-            path = split(path)[0]
-            if path in self._emptied:
-                return False
+    def _shines_in(self, directory: bytes) -> bool:
+        """Whether the base's names in `directory` are seen, where nothing was placed."""
+        path = directory
+        while (known := self._shining.get(path)) is None:
             slot = self._slots.get(path, _UNTOUCHED)
-            if slot is not _UNTOUCHED and (slot is None or slot.entry.kind is not Kind.DIRECTORY):
-                return False
-        return True
+            if slot is None or slot.entry.kind is not Kind.DIRECTORY or path in self._emptied:
+                known = False
+                break
+            if not path:
+                known = True
+                break
+            path = split(path)[0]
+        # Not of those above it: a path may have more of them than memory could hold.
+        self._shining[directory] = known
+        return known
 
 
 _UNTOUCHED = _Slot(Entry(b"", Kind.DIRECTORY, 0, 0, 0, 0), None, _nothing)

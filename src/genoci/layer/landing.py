@@ -17,6 +17,10 @@ _MOST_LINKS = 40  # of one path, as in the kernel
 # 1000 names of 255 bytes fit. The bound is on what one short header may cost.
 LONGEST = 1 << 18
 
+# The bytes of their paths, of all directories that one archive has no entry of, on paper. A name
+# of a few bytes in a tar may need a thousand of them.
+MOST_IMPLIED = 1 << 28
+
 
 class Ground(Protocol[Spot]):
     """A tree, whose directories are called spots."""
@@ -58,6 +62,13 @@ def find(
                 return None
         here = child
     return here
+
+
+def implied(before: int, path: bytes) -> int:
+    """`before` and the length of `path`. Raises ArchiveError if that is more than MOST_IMPLIED."""
+    if before + len(path) > MOST_IMPLIED:
+        raise ArchiveError("too many directories that it has things in, and no entry of")
+    return before + len(path)
 
 
 def _behind(ground: Ground[Spot], here: Spot, name: bytes, links: int) -> tuple[Spot, int] | None:

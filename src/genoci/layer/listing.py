@@ -14,15 +14,13 @@ from genoci import files
 from genoci.errors import ArchiveError, StorageError
 from genoci.layer import tar
 from genoci.layer.entry import OPAQUE, WHITEOUT, Entry, Kind, join, split
-from genoci.layer.landing import LONGEST, find
+from genoci.layer.landing import LONGEST, find, implied
+from genoci.layer.member import refuse_too_long
 from genoci.layer.whiteout import hidden_name, is_aufs
 from genoci.oci.digest import Digest
 
 _VERSION = 2
 _SUM = hashlib.sha256().digest_size  # a file begins with that of the rest
-
-# Bytes of their paths: a name of a few bytes in a tar may need a thousand directories.
-_MOST_IMPLIED = 1 << 28
 
 
 class Placed(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -158,6 +156,7 @@ class _Folding:
                 raise ArchiveError("the root of the archive is not a directory")
             self._set(b"", Listed(entry, self._layer.diff_id, number))
             return
+        refuse_too_long(entry)
         directory = parent
         if parent not in self.below or len(parent) > LONGEST:
             found = find(self, parent, self._imply)
@@ -203,9 +202,7 @@ class _Folding:
 
     def _imply(self, spot: bytes, name: bytes) -> bytes:
         path = join(spot, name)
-        self._implied += len(path)
-        if self._implied > _MOST_IMPLIED:
-            raise ArchiveError("too many directories that the layer has things in, and no entry of")
+        self._implied = implied(self._implied, path)
         self._set_implied(path)
         self._keep(path)
         return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -10,6 +12,8 @@ import msgspec
 from genoci.errors import ArchiveError
 from genoci.layer.entry import WHITEOUT, Entry, Kind, join
 from genoci.layer.tar import shown
+
+_LONGEST_NAME, _LONGEST_TEXT = 255, 4095  # bytes
 
 
 class Placeable(Protocol):
@@ -73,6 +77,15 @@ def below(dest: bytes, entry: Entry) -> Entry:
     path = join(dest, entry.path) if entry.path else dest
     link = join(dest, entry.link) if entry.kind is Kind.HARDLINK else entry.link
     return msgspec.structs.replace(entry, path=path, link=link)
+
+
+def refuse_too_long(entry: Entry) -> None:
+    """Raise ArchiveError for what no disk can hold: NAME_MAX, and PATH_MAX of a link's text."""
+    too_long = entry.kind is Kind.SYMLINK and len(entry.link) > _LONGEST_TEXT
+    if len(entry.path) > _LONGEST_NAME:
+        too_long |= any(len(name) > _LONGEST_NAME for name in entry.path.split(b"/"))
+    if too_long:
+        raise ArchiveError(f"can't be made: {os.strerror(errno.ENAMETOOLONG)}")
 
 
 def refuse_whiteout(entry: Entry) -> None:

@@ -5,6 +5,7 @@ Nobody else changes the root meanwhile, so what was seen or made once is known f
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import OrderedDict
@@ -19,6 +20,16 @@ _INSIDE = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_SYMLINKS | linux.RESOLVE_NO_M
 _MOST_OPEN = 64  # descriptors that are kept
 _MOST_FOUND = 4096  # answers that are kept
 _PIECE = 2048  # a path may be longer than the kernel takes at once (PATH_MAX is 4096)
+
+
+def lstat(fd: int, name: bytes) -> os.stat_result | None:
+    """What is there; None: nothing, which is so as well of a name that nothing can have."""
+    try:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None
+        raise
 
 
 class Place:
@@ -116,11 +127,8 @@ class Places:
         if known is not None:
             return known
         fd = self.fd(spot)
-        try:
-            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        if not stat.S_ISDIR(status.st_mode):
+        status = lstat(fd, name)
+        if status is None or not stat.S_ISDIR(status.st_mode):
             return None
         place = spot.below[name] = Place(spot, name, status.st_mtime_ns)
         self._open_to_us(place, status, lambda mode: os.chmod(name, mode, dir_fd=fd))

@@ -14,7 +14,7 @@ from genoci.layer import placeholder
 from genoci.layer.entry import Entry, Kind, split
 from genoci.layer.member import Placeable
 from genoci.layer.metadata import DEFAULT_ACL, Metadata, Owners, Warn
-from genoci.layer.places import Place, Places
+from genoci.layer.places import Place, Places, lstat
 from genoci.layer.remove import remove
 from genoci.layer.tar import shown
 
@@ -306,10 +306,8 @@ def _write_all(fd: int, chunk: bytes) -> None:
 
 def _lstat_mode(fd: int, name: bytes) -> int:
     """0: there is nothing."""
-    try:
-        return os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return 0
+    status = lstat(fd, name)
+    return 0 if status is None else status.st_mode
 
 
 def no_root() -> ArchiveError:

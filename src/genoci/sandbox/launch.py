@@ -65,6 +65,7 @@ def default_signals() -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):  # those that the C library keeps
             signal.signal(number, signal.SIG_DFL)
+    linux.reset_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -162,8 +162,8 @@ def forbidden(error: OSError, settings: Path = Path("/proc/sys")) -> MachineErro
         mend = "As root:  " + "  and  ".join(mends)
     else:
         mend = (
-            "In a container, start that so that unshare and mount are allowed "
-            "(its seccomp profile forbids them); a chroot can't have user namespaces at all."
+            "In a container, start it in a way that allows unshare and mount "
+            "(its seccomp profile forbids them); a chroot can't have user namespaces at all"
         )
     return MachineError(
         f"this machine does not let you use user namespaces ({reason})",

@@ -90,6 +90,9 @@ def _decoded(content: bytes, file: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
+        if b"\0" in content:
+            mend = "name the YAML file; a tarball is named in it: `expand: FILE`"
+            raise SpecError("this is no text file", where=file, mend=mend) from error
         place = place_of(content[: error.start].decode("utf-8"), error.start, file)
         what = f"the byte 0x{content[error.start]:02x} is not UTF-8"
         raise Mistake(place, what, "save it as UTF-8") from error

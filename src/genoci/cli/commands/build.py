@@ -87,6 +87,11 @@ def _file(options: argparse.Namespace) -> Path:
     if options.file is not None:
         return Path(options.file)
     for word in options.targets:
+        if word in (".", ".."):
+            raise UsageError(
+                f"{word} is a folder and no target",
+                mend=f"genoci build reads ./{DEFAULT_FILE}; another file: genoci build -f FILE",
+            )
         if is_a_file(word):
             raise UsageError(f"{word} is no target", mend=f"As a file: genoci build -f {word}")
     if not os.path.exists(DEFAULT_FILE):

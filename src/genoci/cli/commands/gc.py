@@ -49,6 +49,9 @@ def run(options: argparse.Namespace, session: Session) -> int:
     else:
         session.results.lines(_lines(report))
         session.messages.note(_summary(report, dry_run=options.dry_run))
+        rules = (options.keep, options.keep_days)
+        if not (report.tags or report.blobs) and rules == (None, None):
+            session.messages.note("every tag stays; --keep N would drop old dated ones")
     return 0
 
 
