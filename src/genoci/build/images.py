@@ -86,7 +86,7 @@ class Images:
             with open_reader(blob, name=name) as stream:
                 for number, member in enumerate(tar.read(stream, name=name, verified=True)):
                     if member.entry.kind is Kind.FILE:
-                        extents[number] = self._spool.put(member.chunks())
+                        extents[number] = self._spool.put(member.runs(), member.entry.size)
             _verify(blob)
         return extents
 

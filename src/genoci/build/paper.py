@@ -13,7 +13,6 @@ from genoci.build.fork import Send
 from genoci.build.images import Images
 from genoci.build.job import Job
 from genoci.build.straight import may_be_straight
-from genoci.layer import tar
 from genoci.layer.compress import open_reader
 from genoci.layer.diff import changes
 from genoci.layer.draft import Content, Draft, Keep
@@ -79,7 +78,7 @@ def _apply(step: Step, job: Job, draft: Draft, images: Images, spool: Spool, sen
                 open_reader(raw, name=source) as stream,
             ):
                 draft.place(
-                    tar.read(stream, name=source),
+                    steps.members_of(stream, source),
                     _keeper(spool),
                     dest=os.fsencode(step.dest),
                     strip=step.strip,
@@ -95,7 +94,7 @@ def _keeper(spool: Spool) -> Keep:
     """Keeps the contents of a stream, which pass by only once."""
 
     def keep(member: Placeable) -> Content:
-        extent = spool.put(member.chunks())
+        extent = spool.put(member.runs(), member.entry.size)
         return lambda: spool.read(extent)
 
     return keep

@@ -16,7 +16,6 @@ from genoci.build.job import Job
 from genoci.build.run import command_of, run_step
 from genoci.build.steps import Warn
 from genoci.errors import GenociError, Interrupted
-from genoci.layer import tar
 from genoci.layer.compress import open_reader
 from genoci.layer.diff import changes, settle
 from genoci.layer.extract import expand
@@ -98,7 +97,7 @@ def _apply(step: Step, job: Job, base: Image, active: Active, images: Images, se
                     open_reader(raw, name=source) as stream,
                 ):
                     expand(
-                        tar.read(stream, name=source),
+                        steps.members_of(stream, source),
                         root_fd,
                         dest=os.fsencode(step.dest),
                         strip=step.strip,

@@ -16,11 +16,13 @@ from genoci.build.events import Progressed, Stepped, Warned
 from genoci.build.fork import Send
 from genoci.build.job import Job
 from genoci.errors import ArchiveError, BuildError
+from genoci.layer import tar
 from genoci.layer.entry import Entry
 from genoci.spec.target import Copy, Expand, Run, Step
 
 Warn = Callable[..., None]
 
+_LARGEST_SPARSE = 128 << 30  # bytes
 _EVERY = 8 << 20  # bytes between two progress events
 
 
@@ -140,6 +142,21 @@ def tarball(step: Expand, source: str, target: str, send: Send) -> Iterator[Bina
             _check(raw, step.sha256, path)
         with Counted(raw, lambda done: send(_progress(target, done, size))) as counted:
             yield cast(BinaryIO, counted)
+
+
+def members_of(stream: BinaryIO, name: str) -> Iterator[tar.Member]:
+    """The members of a tarball, unless one claims more than a layer can be made of.
+
+    A header of a few bytes may claim a file of exabytes that is all holes. A layer has none.
+    """
+    for member in tar.read(stream, name=name):
+        if member.segments is not None and member.entry.size > _LARGEST_SPARSE:
+            raise ArchiveError(
+                f"is a sparse file of {member.entry.size} bytes, and layers hold no holes",
+                where=tar.shown(member.entry.path),
+                mend="Leave it out of the tarball, or make it smaller than 128 GiB.",
+            )
+        yield member
 
 
 def _progress(target: str, done: int, total: int) -> Progressed:

@@ -46,7 +46,7 @@ def build_straight(job: Job, layout: Layout, send: Send) -> Written | None:
         steps.tarball(step, source, job.target.name, send) as raw,
         open_reader(raw, name=source) as stream,
     ):
-        members = _straightened(tar.read(stream, name=source), job.epoch)
+        members = _straightened(steps.members_of(stream, source), job.epoch)
         written = write_layer(layout, members, compression=job.compression)
     if written is not None:
         Images(layout, Path(job.state)).remember(written)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from genoci.errors import BuildError
+
 _CHUNK = 1 << 20
 
 
@@ -35,11 +37,19 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def put(self, chunks: Iterable[bytes]) -> Extent:
-        offset = self._end
-        for chunk in chunks:
-            self._end += self._write(chunk)
-        return Extent(offset, self._end - offset)
+    def put(self, runs: Iterable[tuple[int, bytes]], size: int) -> Extent:
+        """Keep a content of `size` bytes: its data, each piece with its offset. Holes stay holes.
+
+        Raises BuildError if the data reach beyond the size.
+        """
+        begin = self._end
+        self._end += size
+        for offset, data in runs:
+            if offset + len(data) > size:
+                raise BuildError("a file became larger while it was read", mend="Build again.")
+            self._write(data, begin + offset)
+        os.ftruncate(self._file.fileno(), self._end)
+        return Extent(begin, size)
 
     def read(self, extent: Extent) -> Iterator[bytes]:
         offset, left = extent
@@ -51,8 +61,8 @@ class Spool:
             offset += len(chunk)
             left -= len(chunk)
 
-    def _write(self, chunk: bytes) -> int:
-        view = memoryview(chunk)
+    def _write(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
         while view:
-            view = view[os.write(self._file.fileno(), view) :]
-        return len(chunk)
+            written = os.pwrite(self._file.fileno(), view, offset)
+            view, offset = view[written:], offset + written
