@@ -1,4 +1,4 @@
-"""Opening packed streams by their content: LAYER-RULES 28, 29 and 31."""
+"""Opening packed streams by their content: layer rules 28, 29 and 31."""
 
 from __future__ import annotations
 

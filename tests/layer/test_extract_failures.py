@@ -1,4 +1,4 @@
-"""LAYER-RULES 27 to 33: hostile and broken layers, and what is left where they were applied."""
+"""layer rules 27 to 33: hostile and broken layers, and what is left where they were applied."""
 
 from __future__ import annotations
 

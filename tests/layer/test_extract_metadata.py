@@ -1,4 +1,4 @@
-"""LAYER-RULES 19 to 26: what extracting a hand-made layer leaves besides names and contents."""
+"""layer rules 19 to 26: what extracting a hand-made layer leaves besides names and contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LAYER-RULES 1 to 11: where the entries of a hand-made layer go, and what they replace."""
+"""layer rules 1 to 11: where the entries of a hand-made layer go, and what they replace."""
 
 from __future__ import annotations
 

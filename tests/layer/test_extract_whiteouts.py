@@ -1,4 +1,4 @@
-"""LAYER-RULES 12 to 18: what whiteouts and opaque markers of a hand-made layer hide."""
+"""layer rules 12 to 18: what whiteouts and opaque markers of a hand-made layer hide."""
 
 from __future__ import annotations
 

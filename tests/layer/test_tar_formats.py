@@ -1,4 +1,4 @@
-"""Archives as GNU tar, git and Python make them, in all of their formats: LAYER-RULES 8, 20, 27."""
+"""Archives as GNU tar, git and Python make them, in all of their formats: layer rules 8, 20, 27."""
 
 from __future__ import annotations
 

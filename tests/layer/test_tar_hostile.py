@@ -1,4 +1,4 @@
-"""Archives that are damaged or lie: LAYER-RULES 28 and 31, and properties of all bytes."""
+"""Archives that are damaged or lie: layer rules 28 and 31, and properties of all bytes."""
 
 from __future__ import annotations
 

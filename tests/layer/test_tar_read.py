@@ -1,4 +1,4 @@
-"""Reading hand-made archives: LAYER-RULES 1, 5, 8, 20, 25 to 29 as the codec sees them."""
+"""Reading hand-made archives: layer rules 1, 5, 8, 20, 25 to 29 as the codec sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Header blocks as other readers see them: LAYER-RULES 8, 20, 22, 41, 44 and 46."""
+"""Header blocks as other readers see them: layer rules 8, 20, 22, 41, 44 and 46."""
 
 from __future__ import annotations
 

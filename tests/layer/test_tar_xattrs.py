@@ -1,4 +1,4 @@
-"""Extended attributes and ACLs in archives: LAYER-RULES 22."""
+"""Extended attributes and ACLs in archives: layer rules 22."""
 
 from __future__ import annotations
 

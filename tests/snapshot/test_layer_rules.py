@@ -1,4 +1,4 @@
-"""LAYER-RULES.md, 'Making a layer from a directory': lines 34 to 45, with both drivers.
+"""docs/layer-rules.md, 'Making a layer from a directory': lines 34 to 45, with both drivers.
 
 Line 46 is in test_other_readers.py.
 """

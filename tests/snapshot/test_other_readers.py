@@ -1,4 +1,4 @@
-"""LAYER-RULES 46: umoci, skopeo and GNU tar read our layers, and get the tree that we had."""
+"""layer rules 46: umoci, skopeo and GNU tar read our layers, and get the tree that we had."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def _interrupt(_signal: int, _frame: Any) -> None:
 
 def failure(error: BaseException, target: str) -> Failed:
     if isinstance(error, GenociError):
-        step_failed = isinstance(error, StepFailed)
+        command = error if isinstance(error, StepFailed) else None
         return Failed(
             target=target,
             kind=type(error).__name__,
@@ -164,8 +164,8 @@ def failure(error: BaseException, target: str) -> Failed:
             where=error.where,
             mend=error.mend,
             exit_status=error.exit_status,
-            status=error.status if step_failed else 0,  # type: ignore[attr-defined]
-            tail=error.tail if step_failed else (),  # type: ignore[attr-defined]
+            status=command.status if command else 0,
+            tail=command.tail if command else (),
         )
     if isinstance(error, OSError) and error.errno in _STORAGE:
         return failure(_storage_error(error), target)

@@ -1,7 +1,7 @@
 """Tarballs and layers to plain bytes, by what they begin with: gzip, bzip2, xz, zstd, or neither.
 
 A thread decompresses ahead of the reader. Several streams, members or frames in a row are one;
-zeros after the last are ignored, and anything else is an error (LAYER-RULES 29).
+zeros after the last are ignored, and anything else is an error (layer rules 29).
 """
 
 from __future__ import annotations

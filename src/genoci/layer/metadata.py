@@ -1,4 +1,4 @@
-"""Owner, mode, xattrs and times of what was just made in a root: in this order (LAYER-RULES 19).
+"""Owner, mode, xattrs and times of what was just made in a root: in this order (layer rules 19).
 
 A change of owner takes away setuid bits and capabilities, so they come after it.
 """

@@ -1,6 +1,6 @@
 """The tar codec: the members of an archive in, and header blocks out (from `tar_write`).
 
-Reads ustar, PAX, GNU and v7 archives; LAYER-RULES 1, 5, 8, 20, 22 and 25 to 31. Decided here:
+Reads ustar, PAX, GNU and v7 archives; layer rules 1, 5, 8, 20, 22 and 25 to 31. Decided here:
 
 - Of the types, `7` (contiguous) is a file, `D` (GNU's incremental dumps) a directory, `V` (a
   volume's label) nothing at all. `M`, `N`, `A`, `E` and `I` tell of what is not here and are
