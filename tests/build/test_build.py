@@ -305,3 +305,13 @@ def test_output_that_is_cut_within_a_character_arrives_whole(
         "t:\n  base: base\n  run: |\n    printf 'a\\303'; sleep 0.2; printf '\\244b\\377\\n'\n"
     )
     assert workshop.output() == "a\u00e4b\\xff\n"
+
+
+def test_a_shell_text_may_be_longer_than_an_argument(workshop: Workshop, rootfs: Path) -> None:
+    lines = "".join(f"    : {number} {'x' * 100}\n" for number in range(2000))
+    outcome = workshop.build(
+        f"base: {{base: empty, expand: {rootfs}}}\n"
+        f"t:\n  base: base\n  run: |\n{lines}    echo end\n"
+    )
+    assert outcome.ok, outcome.failed
+    assert workshop.output() == "end\n"

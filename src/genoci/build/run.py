@@ -18,6 +18,7 @@ from genoci.spec.target import Run
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 _TAIL = 20  # lines that a failure repeats
+_LONGEST_ARGUMENT = 128 << 10  # bytes, with its end: execve(2), MAX_ARG_STRLEN
 _SCRIPT = "/dev/genoci/script"  # in the container's own /dev, so that the image never holds it
 
 
@@ -88,11 +89,16 @@ def command_of(
     """What the step runs in `root`, whose content `tree` tells; `env` is the image's."""
     user = find_user(tree, step.user or "", where=where)
     _refuse_ambiguity(step, tree, where)
+    text = (step.shell or "").encode()
+    argv: tuple[str, ...]
+    files: tuple[tuple[str, bytes], ...]
     if step.script is not None:
-        argv: tuple[str, ...] = _script_argv(Path(step.script))
-        files: tuple[tuple[str, bytes], ...] = ((_SCRIPT, Path(step.script).read_bytes()),)
-    else:
+        argv = _script_argv(Path(step.script))
+        files = ((_SCRIPT, Path(step.script).read_bytes()),)
+    elif len(text) < _LONGEST_ARGUMENT:
         argv, files = ("/bin/sh", "-e", "-c", step.shell or ""), ()
+    else:
+        argv, files = ("/bin/sh", "-e", _SCRIPT), ((_SCRIPT, text),)
     return process.Command(
         argv=argv,
         root=root,
