@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,8 +75,8 @@ def _home(environment: Mapping[str, str]) -> Path:
     if os.path.isabs(home):
         return Path(home)
     try:
-        return Path("~").expanduser()
-    except RuntimeError as error:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError as error:
         raise UsageError(
             "there is no home directory to keep the state in",
             where="HOME",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,14 +29,22 @@ def compression_for(path: Path) -> Compression:
     )
 
 
+def check_target(path: Path) -> None:
+    """Raise UsageError where no file can be put, as far as that can be known before."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"the folder {folder} does not exist")
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory", mend="Name a file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"you may not write to the folder {folder}")
+
+
 def export_tree(tree: Tree, path: Path, compression: Compression) -> None:
     """Write the whole of `tree` to `path`, which appears only when it is whole."""
-    try:
-        with new_file(path) as stream:
-            for chunk in compressed(_tar(tree), compression):
-                stream.write(chunk)
-    except FileNotFoundError as error:
-        raise UsageError(f"the folder {path.parent} does not exist") from error
+    with new_file(path) as stream:
+        for chunk in compressed(_tar(tree), compression):
+            stream.write(chunk)
 
 
 def _tar(tree: Tree) -> Iterator[bytes]:

@@ -17,7 +17,14 @@ import msgspec
 from genoci import linux
 from genoci.build.events import AnyEvent, Failed
 from genoci.build.job import Answer, Built
-from genoci.errors import BuildError, GenociError, Interrupted, StepFailed, StorageError
+from genoci.errors import (
+    BuildError,
+    GenociError,
+    Interrupted,
+    MachineError,
+    StepFailed,
+    StorageError,
+)
 
 Message = AnyEvent | Built | Answer
 Send = Callable[[Message], None]
@@ -87,11 +94,17 @@ def start(work: Callable[[Send], None], *, target: str, terminal: bool = False) 
     and leaves its session, so that it is ended by its parent alone and in order; with `terminal`
     it stays there, to talk to the user.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # the process may have been started without it
+            stream.flush()
     reading, writing = os.pipe()
     parent = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(reading)
+        os.close(writing)
+        raise _no_process(error) from error
     if pid == 0:
         _be_the_worker(work, writing, parent=parent, target=target, terminal=terminal)
     os.close(writing)
@@ -169,6 +182,8 @@ def failure(error: BaseException, target: str) -> Failed:
         )
     if isinstance(error, OSError) and error.errno in _STORAGE:
         return failure(_storage_error(error), target)
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        return failure(_no_memory(), target)
     return Failed(
         target=target,
         kind=type(error).__name__,
@@ -192,6 +207,20 @@ def _storage_error(error: OSError) -> StorageError:
         "`genoci gc` and `genoci clean` free what is not needed."
         if full
         else "",
+    )
+
+
+def _no_process(error: OSError) -> MachineError:
+    return MachineError(
+        f"no further process can be started: {error.strerror}",
+        mend="See how many you may have (ulimit -u), and how much memory is left.",
+    )
+
+
+def _no_memory() -> MachineError:
+    return MachineError(
+        "out of memory",
+        mend="See how much of it is left, and how much a process may have (ulimit -v, cgroups).",
     )
 
 

@@ -18,6 +18,7 @@ from genoci.build.images import Images
 from genoci.build.job import Answer, Built
 from genoci.build.rooted import enter
 from genoci.build.shell import look_around, look_at_failed
+from genoci.build.state import deleting, using
 from genoci.errors import BuildError, MachineError
 from genoci.layer.compress import open_reader
 from genoci.layer.remove import remove_below
@@ -49,7 +50,7 @@ def unpack_image(layout: Layout, tag: str, directory: Path, on_event: OnEvent) -
     unpack.check_target(directory)
     made = not directory.exists()
     if made:
-        directory.mkdir()
+        unpack.make(directory)
     try:
         _call(
             lambda send: unpack.unpack_image(layout, image, directory, steps.warner("", send)),
@@ -67,6 +68,7 @@ def export_image(layout: Layout, state: Path, tag: str, path: Path, on_event: On
     """The root filesystem of `tag` as a tarball; `path` appears when it is whole."""
     image = _image(layout, tag)
     compression = export.compression_for(path)
+    export.check_target(path)
 
     def work(_send: Send) -> None:
         with _reading(layout, state, path.absolute().parent) as images:
@@ -103,7 +105,8 @@ def shell(
     image = _image(layout, tag)
 
     def work(send: Send) -> int:
-        return look_around(layout, state, image, argv, driver, steps.warner("", send))
+        with using(state):
+            return look_around(layout, state, image, argv, driver, steps.warner("", send))
 
     return _call(work, int, on_event, terminal=True)
 
@@ -112,7 +115,8 @@ def shell_failed(state: Path, argv: tuple[str, ...], on_event: OnEvent) -> int:
     """The same in what the last failed build left; it stays as it is left."""
 
     def work(send: Send) -> int:
-        return look_at_failed(state, argv, steps.warner("", send))
+        with using(state):
+            return look_at_failed(state, argv, steps.warner("", send))
 
     return _call(work, int, on_event, terminal=True)
 
@@ -127,9 +131,10 @@ def clean(state: Path, on_event: OnEvent) -> None:
             enter((state,), steps.warner("", send))
         _empty(state)
 
-    _call(work, type(None), on_event)
-    with contextlib.suppress(OSError):  # a mount point, or a directory in one of another's
-        state.rmdir()
+    with deleting(state):
+        _call(work, type(None), on_event)
+        with contextlib.suppress(OSError):  # a mount point, or a directory in one of another's
+            state.rmdir()
 
 
 def _empty(directory: Path) -> None:
@@ -146,10 +151,10 @@ def _image(layout: Layout, tag: str) -> Image:
 
 @contextlib.contextmanager
 def _reading(layout: Layout, state: Path, *writable: Path) -> Iterator[Images]:
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    landlock.restrict_writes((state, *writable))
-    with Images(layout, state) as images:
-        yield images
+    with using(state):
+        landlock.restrict_writes((state, *writable))
+        with Images(layout, state) as images:
+            yield images
 
 
 def _unpacked_digest(blob: BinaryIO, media_type: str) -> Digest:

@@ -35,7 +35,8 @@ def build_on_paper(job: Job, layout: Layout, base: Image, send: Send) -> Written
         before = images.tree(base)
         draft = Draft(before)
         for step in job.target.steps:
-            send(steps.begun(job, step))
+            if not may_be_straight(job):  # that was tried, and has told of its step
+                send(steps.begun(job, step))
             with steps.placed(job, step):
                 _apply(step, job, draft, images, spool, send)
         written = write_layer(

@@ -10,7 +10,7 @@ from types import FrameType
 
 import msgspec
 
-from genoci.build import fork
+from genoci.build import fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
 from genoci.build.job import Answer, Built, Job
 from genoci.build.worker import needs_a_root, work
@@ -64,24 +64,24 @@ def build(
     targets = order(spec, request.targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
-    _make_state(request.state)
+    _refuse_mixture(request)
+    state.make(request.state)
     layout = Layout.create_or_open(request.layout)
-    with layout.holding(shared=True), _Interruptible():
+    with layout.holding(shared=True), state.using(request.state), _Interruptible():
         run = _Run(request, spec, layout, on_event, on_tick)
         for number, target in enumerate(targets, 1):
             run.one(target, number, len(targets))
     return Outcome(tuple(run.built), tuple(run.failed), tuple(run.skipped))
 
 
-def _make_state(state: Path) -> None:
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
+def _refuse_mixture(request: Request) -> None:
+    """A layout holds nothing but what other tools know as well."""
+    if request.state.resolve().is_relative_to(request.layout.resolve()):
         raise UsageError(
-            f"the state can't be kept there: {error.strerror}",
-            where=str(state),
-            mend="Name a directory that you may write to: --state DIR, or GENOCI_STATE.",
-        ) from error
+            "the state can't be kept in the layout",
+            where=str(request.state),
+            mend="Name another directory: --state DIR, or GENOCI_STATE.",
+        )
 
 
 def _tags(layout: Path) -> Mapping[str, Descriptor]:

@@ -25,7 +25,6 @@ def look_around(
     layout: Layout, state: Path, image: Image, argv: tuple[str, ...], driver: str, warn: Warn
 ) -> int:
     """Run `argv`, or a shell, as the image's user in its working directory; the exit status."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     idmap = enter((state,), warn)
     snapshots = pick(driver, state, idmap.key, warn=warn)
     snapshots.sweep()

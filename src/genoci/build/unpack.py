@@ -17,17 +17,34 @@ from genoci.sandbox import landlock
 
 
 def check_target(directory: Path) -> None:
-    """Raise UsageError unless `directory` is new, with a parent, or empty."""
+    """Raise UsageError unless `directory` is new, with a parent, or empty and the caller's."""
     try:
         if os.listdir(directory):
             raise UsageError(
                 f"{directory} is not empty", mend="Name a new directory, or empty this one."
             )
+        if os.geteuid() not in (0, os.stat(directory).st_uid):
+            raise UsageError(
+                f"{directory} belongs to another user, so its mode and time can't be the image's",
+                mend="Name a new directory, or one of your own.",
+            )
     except FileNotFoundError:
+        if directory.is_symlink():
+            raise UsageError(f"{directory} is a link that leads nowhere") from None
         if not directory.absolute().parent.is_dir():
             raise UsageError(f"the folder {directory.absolute().parent} does not exist") from None
     except NotADirectoryError:
         raise UsageError(f"{directory} is not a directory") from None
+    except OSError as error:
+        raise UsageError(f"{directory} can't be looked into: {error.strerror}") from error
+
+
+def make(directory: Path) -> None:
+    """Make the new directory; raises UsageError where the caller may not."""
+    try:
+        directory.mkdir()
+    except OSError as error:
+        raise UsageError(f"{directory} can't be made: {error.strerror}") from error
 
 
 def unpack_image(layout: Layout, image: Image, directory: Path, warn: Warn) -> None:
@@ -43,7 +60,9 @@ def unpack_image(layout: Layout, image: Image, directory: Path, warn: Warn) -> N
         _extract(layout, image, root_fd, warn)
     except BaseException:
         remove_below(root_fd)
+        os.fchown(root_fd, before.st_uid, before.st_gid)
         os.fchmod(root_fd, before.st_mode & 0o7777)
+        os.utime(root_fd, ns=(before.st_atime_ns, before.st_mtime_ns))
         raise
     finally:
         os.close(root_fd)

@@ -1,0 +1,75 @@
+"""The state's directory: made where it may be, and held while something is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from genoci.errors import BuildError, UsageError
+
+_MEND = "Name a directory that you may write to: --state DIR, or GENOCI_STATE."
+
+
+@contextlib.contextmanager
+def using(state: Path) -> Iterator[None]:
+    """Keep `clean` from deleting the state until the block ends; made if it is missing.
+
+    The lock is on the directory itself, and every process forked meanwhile holds it too: as long
+    as a worker takes down what it set up, the state stays.
+    """
+    fd = _held(state)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def deleting(state: Path) -> Iterator[None]:
+    """Have the state, which exists, alone; raises BuildError when somebody uses it."""
+    fd = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise BuildError(
+            "the state is in use by a build or a shell",
+            where=str(state),
+            mend="Try again when that has ended.",
+        ) from error
+    finally:
+        os.close(fd)
+
+
+def make(state: Path) -> None:
+    """Raises UsageError where it can't be made, or written to."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the state can't be kept there: {error.strerror}", where=str(state), mend=_MEND
+        ) from error
+    if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
+        raise UsageError(
+            "the state can't be kept there: you may not write to it",
+            where=str(state),
+            mend=_MEND,
+        )
+
+
+def _held(state: Path) -> int:
+    while True:
+        make(state)
+        with contextlib.suppress(FileNotFoundError):
+            fd = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH)
+                if os.path.samestat(os.fstat(fd), os.stat(state)):
+                    return fd
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)  # it was deleted while we waited
