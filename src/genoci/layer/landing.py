@@ -16,9 +16,6 @@ Spot = TypeVar("Spot")
 _MOST_LINKS = 40  # of one path, as in the kernel
 # 1000 names of 255 bytes fit. The bound is on what one short header may cost.
 LONGEST = 1 << 18
-# Twice what one name can lead to at all (PATH_MAX). On a disk each level costs as many steps as
-# there are levels above it, so that a hundred thousand of them would take hours to make.
-_DEEPEST = 4096
 
 # The bytes of their paths, of all directories that one archive has no entry of, on paper. A name
 # of a few bytes in a tar may need a thousand of them.
@@ -51,12 +48,9 @@ def find(
     """
     if len(path) > LONGEST:
         raise ArchiveError(f"has a name of {len(path)} bytes; {LONGEST} are the most")
-    names = path.split(b"/") if path else []
-    if len(names) > _DEEPEST:
-        raise ArchiveError(f"lies {len(names)} directories deep; {_DEEPEST} are the most")
     here: Spot = ground.root
     links = 0
-    for name in names:
+    for name in path.split(b"/") if path else ():
         child: Spot | None = ground.child(here, name)
         if child is None:
             behind = _behind(ground, here, name, links)

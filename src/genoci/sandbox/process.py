@@ -194,13 +194,13 @@ def _forked(plan: Plan, report: FileIO, alive: FileIO) -> _Step:
 def _actions(command: Command, stubs: Stubs, terminal: bool) -> list[mounts.Action]:
     """What is set up in the root; the places that it needs there are made."""
     try:
-        for name in _MOUNTED:
+        for name in ("proc", "sys", "dev"):
             stubs.directory(name)
     except OSError as error:
         raise BuildError(
             f"the places for /proc, /sys and /dev can't be made in the image: {error.strerror}"
         ) from error
-    if command.cwd.strip("/").split("/")[0] not in _MOUNTED:
+    if command.cwd.strip("/").split("/")[0] not in ("proc", "sys", "dev"):
         stubs.folder(command.cwd)
     scripts = [
         PrivateFile(path.lstrip("/"), content, mode=0o555, locked=True)
@@ -209,7 +209,7 @@ def _actions(command: Command, stubs: Stubs, terminal: bool) -> list[mounts.Acti
     shown = []
     for path, content in _name_resolution().items():
         place = stubs.file(path)
-        if place is not None and place.split("/")[0] not in _MOUNTED:
+        if place is not None:
             shown.append(PrivateFile(place, content))
     return mounts.container(scripts, shown, terminal=terminal)
 
