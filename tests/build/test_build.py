@@ -279,7 +279,7 @@ def test_what_a_failed_build_left_is_kept_until_the_next_one(
     workshop: Workshop, rootfs: Path
 ) -> None:
     def failed() -> list[Path]:
-        return list(workshop.state.glob("snapshots/*/*/failed-*"))
+        return list(workshop.state.glob("snapshots/*/*/kept-*"))
 
     base = f"base: {{base: empty, expand: {rootfs}}}\n"
     assert not workshop.build(f"{base}bad: {{base: base, run: 'touch /evidence; false'}}\n").ok

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from genoci.build.operations import clean
+from genoci.snapshot.driver import Driver
 from workshop import Workshop, member
 
 BASE = [
@@ -101,7 +102,7 @@ def test_on_paper_and_in_a_root_the_layer_is_the_same(
     assert inputs.build(yaml).ok, inputs.events
     on_paper = inputs.layers("target")
     in_a_root(monkeypatch)
-    assert inputs.build(yaml, "target", driver=driver).ok, inputs.events
+    assert inputs.build(yaml, "target", driver=Driver(driver)).ok, inputs.events
     assert inputs.layers("target")[1:] == on_paper[1:]
 
 
@@ -135,14 +136,14 @@ def test_what_runs_gives_the_same_layer_with_every_driver(
         "t:\n  base: base\n  run: |\n"
         "    mkdir -p /a/b; echo x > /a/b/c; ln /a/b/c /a/d; ln -s x /a/l; chmod 4755 /a/d\n"
         "    rm /etc/group; mv /etc/passwd /etc/passwd2; rm -r /usr; mkdir /usr\n",
-        driver=driver,
+        driver=Driver(driver),
         epoch=epoch,
     )
     assert outcome.ok, outcome
     first = workshop.layers("t")[1]
     other = "copy" if driver == "overlay" else "overlay"
     outcome = workshop.build(
-        (workshop.folder / "genoci.yaml").read_text(), driver=other, epoch=epoch
+        (workshop.folder / "genoci.yaml").read_text(), driver=Driver(other), epoch=epoch
     )
     assert outcome.ok
     assert workshop.layers("t")[1] == first

@@ -27,7 +27,7 @@ from genoci.oci.image import Image, Layer
 from genoci.oci.layout import Layout
 from genoci.sandbox import userns
 from genoci.sandbox.idmap import Extent, IdMap
-from genoci.snapshot.driver import Active, Snapshotter
+from genoci.snapshot.driver import Active, Driver, Snapshotter
 from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
 
@@ -144,7 +144,7 @@ class Bench:
         def unexpected(what: str) -> None:
             raise AssertionError(what)
 
-        return pick(self.driver, state, "map", warn=unexpected)
+        return pick(Driver(self.driver), state, "map", warn=unexpected)
 
     def build(
         self,

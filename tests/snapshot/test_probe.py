@@ -12,6 +12,7 @@ from genoci import linux
 from genoci.errors import MachineError, UsageError
 from genoci.oci.digest import Digest
 from genoci.snapshot.copy import Copy
+from genoci.snapshot.driver import Driver
 from genoci.snapshot.overlay import Overlay
 from genoci.snapshot.probe import pick
 
@@ -47,7 +48,7 @@ def unfit(request: pytest.FixtureRequest, tmp_path: Path, namespace: None) -> It
 
 def test_auto_is_overlay_where_that_works(tmp_path: Path, namespace: None) -> None:
     warnings = Warnings()
-    assert isinstance(pick("auto", tmp_path, "map", warn=warnings), Overlay)
+    assert isinstance(pick(Driver("auto"), tmp_path, "map", warn=warnings), Overlay)
     assert warnings == []
     assert os.listdir(tmp_path / "snapshots" / "overlay" / "map") == []
 
@@ -55,7 +56,7 @@ def test_auto_is_overlay_where_that_works(tmp_path: Path, namespace: None) -> No
 def test_auto_falls_back_to_copy_and_says_so(unfit) -> None:
     state = unfit()
     warnings = Warnings()
-    assert isinstance(pick("auto", state, "map", warn=warnings), Copy)
+    assert isinstance(pick(Driver("auto"), state, "map", warn=warnings), Copy)
     assert len(warnings) == 1
     assert "copying instead" in warnings[0]
     assert str(state) in warnings[0]
@@ -64,12 +65,12 @@ def test_auto_falls_back_to_copy_and_says_so(unfit) -> None:
 def test_who_asks_for_overlay_gets_nothing_else(unfit) -> None:
     state = unfit()
     with pytest.raises(MachineError, match="does not work") as caught:
-        pick("overlay", state, "map", warn=Warnings())
+        pick(Driver("overlay"), state, "map", warn=Warnings())
     assert "local filesystem" in caught.value.mend
 
 
 def test_copy_works_where_overlay_does_not(unfit) -> None:
-    snapshots = pick("copy", unfit(), "map", warn=Warnings())
+    snapshots = pick(Driver("copy"), unfit(), "map", warn=Warnings())
     one, two = Digest.of(b"one"), Digest.of(b"two")
     with snapshots.prepare(None) as active:
         (active.root / "file").write_text("below")
@@ -82,18 +83,18 @@ def test_copy_works_where_overlay_does_not(unfit) -> None:
 
 
 def test_copy_is_taken_when_asked_for(tmp_path: Path, namespace: None) -> None:
-    assert isinstance(pick("copy", tmp_path, "map", warn=Warnings()), Copy)
+    assert isinstance(pick(Driver("copy"), tmp_path, "map", warn=Warnings()), Copy)
 
 
 def test_there_is_no_other_driver(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="btrfs"):
-        pick("btrfs", tmp_path, "map", warn=Warnings())
+        pick(Driver("btrfs"), tmp_path, "map", warn=Warnings())
 
 
 def test_snapshots_of_another_id_map_are_others(tmp_path: Path, namespace: None) -> None:
     one = Digest.of(b"one")
-    snapshots = pick("overlay", tmp_path, "map", warn=Warnings())
+    snapshots = pick(Driver("overlay"), tmp_path, "map", warn=Warnings())
     with snapshots.prepare(None) as active:
         active.commit(one)
     assert snapshots.exists(one)
-    assert not pick("overlay", tmp_path, "other", warn=Warnings()).exists(one)
+    assert not pick(Driver("overlay"), tmp_path, "other", warn=Warnings()).exists(one)

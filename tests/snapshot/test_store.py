@@ -284,14 +284,14 @@ def test_what_has_been_there_for_a_while_is_synced_and_outlives_a_restart(bench:
 
 
 def test_a_failed_root_is_kept_and_can_be_entered_again(bench: Bench) -> None:
-    assert bench.snapshots.failed() is None
+    assert bench.snapshots.kept("failed") is None
     commit(bench, ONE, content="below")
     with bench.snapshots.prepare(ONE) as active:
         (active.root / "debris").write_text("debris")
-        active.keep()
+        active.keep("failed")
     bench.snapshots.sweep()
     for entered in range(2):
-        failed = bench.snapshots.failed()
+        failed = bench.snapshots.kept("failed")
         assert failed is not None
         with failed as active:
             assert is_mount_point(active.root)
@@ -299,45 +299,45 @@ def test_a_failed_root_is_kept_and_can_be_entered_again(bench: Bench) -> None:
             assert (active.root / "debris").read_text() == "debris"
             assert (active.root / "looked").exists() == bool(entered)
             (active.root / "looked").touch()
-    assert left(bench) == sorted([ONE.hex, "failed"])
+    assert left(bench) == sorted([ONE.hex, "kept"])
 
 
 def test_a_failed_root_replaces_the_one_before(bench: Bench) -> None:
     for name in ("first", "second"):
         with bench.snapshots.prepare(None) as active:
             (active.root / name).touch()
-            active.keep()
-    failed = bench.snapshots.failed()
+            active.keep("failed")
+    failed = bench.snapshots.kept("failed")
     assert failed is not None
     with failed as active:
         assert os.listdir(active.root) == ["second"]
-    assert left(bench) == ["failed"]
+    assert left(bench) == ["kept"]
 
 
 def test_a_failed_root_that_somebody_looks_at_is_removed_when_he_has_left(bench: Bench) -> None:
     with bench.snapshots.prepare(None) as active:
         (active.root / "first").touch()
-        active.keep()
-    looking = bench.snapshots.failed()
+        active.keep("failed")
+    looking = bench.snapshots.kept("failed")
     assert looking is not None
     with looking as first:
-        again = bench.snapshots.failed()
+        again = bench.snapshots.kept("failed")
         assert again is not None
         with pytest.raises(StorageError, match="in use"), again:
             pass
         with bench.snapshots.prepare(None) as active:
-            active.keep()
+            active.keep("failed")
         assert (first.root / "first").exists()
     bench.snapshots.sweep()
-    assert left(bench) == ["failed"]
+    assert left(bench) == ["kept"]
 
 
 def test_a_failed_root_ends_with_what_it_stands_on(bench: Bench) -> None:
     commit(bench, ONE)
     with bench.snapshots.prepare(ONE) as active:
-        active.keep()
+        active.keep("failed")
     bench.snapshots.remove(ONE)
-    assert bench.snapshots.failed() is None
+    assert bench.snapshots.kept("failed") is None
     bench.snapshots.sweep()
     assert left(bench) == []
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from genoci.layer.compress import Compression
+from genoci.snapshot.driver import Driver
+from genoci.spec.pinned import Pinned
 from genoci.spec.target import Target
 
 
@@ -17,7 +19,8 @@ class Job(msgspec.Struct, frozen=True):
     are manifest digests in the layout; a base of None is the empty image. `on_paper` says that
     nothing has to run, so that listings do instead of a root filesystem. `epoch` is
     SOURCE_DATE_EPOCH in seconds. `folder` is the YAML file's. `failed_before` says that a root
-    is being kept that this build, and no older one, left.
+    is being kept that this build, and no older one, left. `pins`: the packages that a lock file
+    allows to be installed by name, in order; None: whatever is newest.
     """
 
     target: Target
@@ -26,11 +29,12 @@ class Job(msgspec.Struct, frozen=True):
     folder: str
     layout: str
     state: str
-    driver: str
+    driver: Driver
     compression: Compression
     epoch: int | None
     on_paper: bool
     failed_before: bool
+    pins: tuple[Pinned, ...] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, tag_field="event", tag="answer"):
@@ -43,9 +47,11 @@ class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
     """A target's image, stored in the layout and not yet tagged: its manifest's descriptor.
 
     `layer` is the diff ID of the layer that the target added; None: it changed no file.
+    `installed` are the packages that were installed by name, and what they needed, in order.
     """
 
     media_type: str
     digest: str
     size: int
     layer: str | None
+    installed: tuple[Pinned, ...] = ()

@@ -28,6 +28,7 @@ from genoci.oci.documents import Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import landlock
+from genoci.snapshot.driver import Driver
 
 OnEvent = Callable[[AnyEvent], None]
 T = TypeVar("T")
@@ -99,7 +100,7 @@ def fsck(layout: Layout, on_event: OnEvent) -> list[checking.Problem]:
 
 
 def shell(
-    layout: Layout, state: Path, tag: str, argv: tuple[str, ...], driver: str, on_event: OnEvent
+    layout: Layout, state: Path, tag: str, argv: tuple[str, ...], driver: Driver, on_event: OnEvent
 ) -> int:
     """A shell, or a command, in a copy of the image that is thrown away; its exit status."""
     image = _image(layout, tag)

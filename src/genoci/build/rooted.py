@@ -64,7 +64,7 @@ def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Writte
             except Interrupted:
                 raise
             except GenociError:
-                active.keep()
+                active.keep("failed")
                 raise
 
 

@@ -20,6 +20,7 @@ from genoci.oci.digest import Digest
 from genoci.oci.documents import Descriptor
 from genoci.oci.gc import thin_out
 from genoci.oci.layout import Layout
+from genoci.snapshot.driver import Driver
 from genoci.spec.order import order
 from genoci.spec.read import read
 from genoci.spec.target import Copy, Spec, Target
@@ -32,7 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     layout: Path
     state: Path
-    driver: str = "auto"
+    driver: Driver = Driver()
     compression: Compression
     keep_going: bool = False
     dated_tags: bool = True

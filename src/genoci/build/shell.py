@@ -14,7 +14,7 @@ from genoci.layer.tree import LiveTree
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import process
-from genoci.snapshot.driver import Active
+from genoci.snapshot.driver import Active, Driver
 from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
 
@@ -22,7 +22,7 @@ _SHELL = ("/bin/sh",)
 
 
 def look_around(
-    layout: Layout, state: Path, image: Image, argv: tuple[str, ...], driver: str, warn: Warn
+    layout: Layout, state: Path, image: Image, argv: tuple[str, ...], driver: Driver, warn: Warn
 ) -> int:
     """Run `argv`, or a shell, as the image's user in its working directory; the exit status."""
     idmap = enter((state,), warn)
@@ -40,7 +40,7 @@ def look_at_failed(state: Path, argv: tuple[str, ...], warn: Warn) -> int:
     idmap = enter((state,), warn)
     for driver in sorted(path.name for path in (state / "snapshots").iterdir()):
         kept: AbstractContextManager[Active] | None
-        kept = pick(driver, state, idmap.key, warn=warn).failed()
+        kept = pick(Driver(driver), state, idmap.key, warn=warn).kept("failed")
         if kept is not None:
             with kept as active:
                 return _interact(active, argv or _SHELL, {}, "/", "", warn)

@@ -18,7 +18,7 @@ from genoci.build.job import Job
 from genoci.errors import ArchiveError, BuildError
 from genoci.layer import tar
 from genoci.layer.entry import Entry
-from genoci.spec.target import Copy, Expand, Run, Step
+from genoci.spec.target import Copy, Expand, Install, Package, Run, Step
 
 Warn = Callable[..., None]
 
@@ -41,8 +41,16 @@ def _description(step: Step, folder: str) -> str:
                 sources = tuple(_seen_from(folder, path) for path in sources)
             origin = f" (from {step.image})" if step.image else ""
             return f"copy{origin}: {' '.join(sources)} {step.dest}"
+        case Install():
+            return f"install: {' '.join(_named(folder, one) for one in step.packages)}"
         case Run():
             return f"run: {_seen_from(folder, step.script) if step.script else step.shell}"
+
+
+def _named(folder: str, package: Package) -> str:
+    if package.path is not None:
+        return _seen_from(folder, package.path)
+    return package.url or package.name or ""
 
 
 def _readable(text: str) -> str:

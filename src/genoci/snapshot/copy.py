@@ -55,12 +55,12 @@ class Copy:
             with _mounted(place, chain) as active:
                 yield active
 
-    def failed(self) -> AbstractContextManager[Active] | None:
-        return self._reopened() if self._store.has_failed() else None
+    def kept(self, name: str) -> AbstractContextManager[Active] | None:
+        return self._reopened(name) if self._store.kept_path(name) else None
 
     @contextlib.contextmanager
-    def _reopened(self) -> Iterator[Active]:
-        with self._store.failed() as (place, parent), self._store.using(parent) as chain:
+    def _reopened(self, name: str) -> Iterator[Active]:
+        with self._store.kept(name) as (place, parent), self._store.using(parent) as chain:
             try:
                 with _mounted(place, chain) as active:
                     yield active

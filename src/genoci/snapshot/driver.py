@@ -7,7 +7,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from genoci.oci.digest import Digest
+
+
+class Driver(msgspec.Struct, frozen=True):
+    """Which driver is wanted: its name, and for btrfs a directory on such a filesystem."""
+
+    name: str = "auto"
+    btrfs: str | None = None
 
 
 class Candidate(NamedTuple):
@@ -38,8 +47,8 @@ class Active(Protocol):
     def commit(self, chain_id: Digest) -> None:
         """Freeze as the snapshot `chain_id`, by rename; if that exists already, discard this."""
 
-    def keep(self) -> None:
-        """Leave it as the failed root, replacing the one kept before."""
+    def keep(self, name: str) -> None:
+        """Leave it as `name` for somebody to go on with, replacing what was kept so before."""
 
 
 class Snapshotter(Protocol):
@@ -54,11 +63,14 @@ class Snapshotter(Protocol):
     def remove(self, chain_id: Digest) -> None:
         """Drop a snapshot; one that is not there is no error, one in use waits or raises."""
 
-    def failed(self) -> AbstractContextManager[Active] | None:
-        """What `keep` left, writable again, and still there afterwards; None: nothing."""
+    def kept(self, name: str) -> AbstractContextManager[Active] | None:
+        """What was kept as `name` ("failed", "checkout"), writable again; None: nothing.
+
+        It is still there afterwards, unless it was committed.
+        """
 
     def sweep(self, *, failed: bool = False) -> None:
-        """Remove what killed processes left behind, and with `failed` what `keep` left.
+        """Remove what killed processes left behind, and with `failed` the failed root.
 
-        Never what a living process uses.
+        Never what a living process uses, and never a checkout.
         """

@@ -53,12 +53,12 @@ class Overlay:
         ):
             yield active
 
-    def failed(self) -> AbstractContextManager[Active] | None:
-        return self._reopened() if self._store.has_failed() else None
+    def kept(self, name: str) -> AbstractContextManager[Active] | None:
+        return self._reopened(name) if self._store.kept_path(name) else None
 
     @contextlib.contextmanager
-    def _reopened(self) -> Iterator[Active]:
-        with self._store.failed() as (place, parent), self._store.using(parent) as lowers:
+    def _reopened(self, name: str) -> Iterator[Active]:
+        with self._store.kept(name) as (place, parent), self._store.using(parent) as lowers:
             try:
                 with _mounted(place, lowers, new=False) as active:
                     yield active

@@ -10,7 +10,7 @@ from pathlib import Path
 from genoci.errors import MachineError, UsageError
 from genoci.snapshot import overlay
 from genoci.snapshot.copy import Copy
-from genoci.snapshot.driver import Snapshotter
+from genoci.snapshot.driver import Driver, Snapshotter
 from genoci.snapshot.overlay import Overlay
 from genoci.snapshot.root import MountedRoot
 from genoci.snapshot.store import Store
@@ -23,13 +23,14 @@ class Unfit(Exception):
     """Overlay filesystems don't do here what they must; says what it was."""
 
 
-def pick(name: str, state: Path, idmap: str, *, warn: Callable[[str], None]) -> Snapshotter:
-    """The driver `name` for snapshots below `state`; `auto` is overlay where that works.
+def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]) -> Snapshotter:
+    """The `driver` for snapshots below `state`; `auto` is overlay where that works.
 
     `idmap` is the key of the id map in use: snapshots made under another show other owners. Must
-    be called where mounting is allowed. Raises MachineError if `name` is overlay and that doesn't
-    work here; for `auto` this is told through `warn`, and copy is taken.
+    be called where mounting is allowed. Raises MachineError if it is overlay and that doesn't work
+    here; for `auto` this is told through `warn`, and copy is taken.
     """
+    name = driver.name
     if name not in DRIVERS:
         raise UsageError(f"there is no driver {name!r}", mend=f"One of: {', '.join(DRIVERS)}.")
     folder = state / "snapshots"

@@ -57,10 +57,10 @@ class MountedRoot:
                 raise StorageError("something still uses the root that was built") from error
         self._place.commit(chain_id)
 
-    def keep(self) -> None:
+    def keep(self, name: str) -> None:
         for path in self._mount_points():
             _unmount_all(path)
-        self._place.keep()
+        self._place.keep(name)
 
     def _mount_points(self) -> list[Path]:
         return [self.root] if self.parent is None else [self.root, self.parent]

@@ -2,7 +2,8 @@
 
     FOLDER/<chain ID>/        a snapshot
     FOLDER/active-<random>/   one that is being made, or was when its maker died
-    FOLDER/failed-<random>/   what a failed build left; FOLDER/failed names the one that counts
+    FOLDER/kept-<random>/     what was left for somebody to go on with: FOLDER/failed (of a build),
+                              FOLDER/checkout (of lpack) name the one that counts
     FOLDER/dead-<random>/     one that is being removed
 
 Each holds `fs` (the tree, or the overlay's upper directory), `parent` (a chain ID, or nothing),
@@ -30,8 +31,8 @@ from genoci.errors import StorageError
 from genoci.layer.remove import remove
 from genoci.oci.digest import Digest
 
-_FAILED = "failed"
-_ACTIVE, _KEPT, _DEAD = "active-", "failed-", "dead-"
+KEPT = ("failed", "checkout")  # the names that a root may be kept under
+_ACTIVE, _KEPT, _DEAD = "active-", "kept-", "dead-"
 _SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _PERMANENT = ("fs", "parent", "boot", "lock", "synced")
 _MOUNT_POINTS = ("root", "parent-root")
@@ -108,24 +109,32 @@ class Store:
                 os.close(lock)
 
     @contextlib.contextmanager
-    def failed(self) -> Iterator[tuple[Place, Digest | None]]:
-        """The failed root and what it stands on, held; it stays there afterwards."""
-        path = self._failed()
+    def kept(self, name: str) -> Iterator[tuple[Place, Digest | None]]:
+        """The root kept as `name` and what it stands on, held; it stays there afterwards."""
+        path = self.kept_path(name)
         try:
             lock = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB) if path else None
         except BlockingIOError as error:
             raise StorageError(
-                "the failed root is in use", mend="Leave the other shell in it first."
+                f"the {name} root is in use", mend="Leave the other shell in it first."
             ) from error
         if path is None or lock is None:
-            raise StorageError("there is no failed root")
+            raise StorageError(f"there is no {name} root")
         try:
             yield Place(self, path, lock), _parent(path)
         finally:
             os.close(lock)
 
-    def has_failed(self) -> bool:
-        return self._failed() is not None
+    def kept_path(self, name: str) -> Path | None:
+        """The directory of the root kept as `name`, if it and all below it are there."""
+        try:
+            path = self._folder / (self._folder / name).read_text()
+            parent = _parent(path)
+        except (FileNotFoundError, ValueError):
+            return None
+        if not _is_whole(path) or (parent is not None and not self.exists(parent)):
+            return None
+        return path
 
     def remove(self, chain_id: Digest) -> None:
         """Idempotent; what stands on the snapshot does not exist any more either."""
@@ -138,10 +147,10 @@ class Store:
     def sweep(self, *, failed: bool = False) -> None:
         """Remove what nothing uses and nothing ever will; make durable what has been there long.
 
-        With `failed` the failed root is such a thing, too.
+        With `failed` the failed root is such a thing, too. A checkout never is.
         """
         files.sweep(self._folder)
-        kept = None if failed else self._failed()
+        kept = [self.kept_path("failed") if not failed else None, self._named("checkout")]
         lasting: list[Path] = []
         for name in os.listdir(self._folder):
             path = self._folder / name
@@ -150,7 +159,7 @@ class Store:
             elif name.startswith((_ACTIVE, _DEAD)):
                 self._bury_if_unused(path)
             elif name.startswith(_KEPT):
-                if path != kept:
+                if path not in kept:
                     self._bury_if_unused(path)
             elif _SNAPSHOT.fullmatch(name):
                 if not self.exists(Digest("sha256", name)):
@@ -169,12 +178,12 @@ class Store:
                 return
             self.bury(target)
 
-    def rename_failed(self, path: Path) -> None:
-        """Make the directory the failed root; the one before goes, or will when it is not used."""
-        before = self._failed()
+    def rename_kept(self, path: Path, name: str) -> None:
+        """Keep the directory as `name`; the one before goes, or will when it is not used."""
+        before = self._named(name)
         new = path.with_name(path.name.replace(_ACTIVE, _KEPT))
         os.rename(path, new)
-        files.write(self._folder / _FAILED, new.name.encode())
+        files.write(self._folder / name, new.name.encode())
         if before is not None:
             self._bury_if_unused(before)
 
@@ -199,16 +208,11 @@ class Store:
         finally:
             os.close(folder)
 
-    def _failed(self) -> Path | None:
-        """The failed root that counts, if there is one that can still be looked at."""
-        try:
-            path = self._folder / (self._folder / _FAILED).read_text()
-            parent = _parent(path)
-        except (FileNotFoundError, ValueError):
-            return None
-        if not _is_whole(path) or (parent is not None and not self.exists(parent)):
-            return None
-        return path
+    def _named(self, name: str) -> Path | None:
+        """What was kept as `name`, whether or not it can still be used."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._folder / (self._folder / name).read_text()
+        return None
 
     def _chain(self, chain_id: Digest) -> list[Path] | None:
         """The directories of a snapshot and those below it; None if one is missing or not whole."""
@@ -272,11 +276,11 @@ class Place:
         self.is_unnamed = False
         fcntl.flock(self._lock, fcntl.LOCK_SH)  # from now on others may stand on it
 
-    def keep(self) -> None:
-        """It becomes the failed root. Unmounted first."""
+    def keep(self, name: str) -> None:
+        """It stays as the root kept as `name`. Unmounted first."""
         self.clear()
         if self.is_unnamed:
-            self._store.rename_failed(self.path)
+            self._store.rename_kept(self.path, name)
             self.is_unnamed = False
 
     def clear(self) -> None:

@@ -67,7 +67,39 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     implicit: str | None = None
 
 
-Step = Expand | Copy | Run
+class Package(msgspec.Struct, frozen=True):
+    """One item of `install`: one of `path` (absolute, of the host), `url` and `name` is set.
+
+    `sha256` (hexadecimal) is there for every `url`. `deps_from_repo`: what a file depends on may
+    be fetched by the image's own package manager. `skip_scripts`: where its maintainer scripts
+    can't run, do without them.
+    """
+
+    place: Place
+    path: str | None = None
+    url: str | None = None
+    name: str | None = None
+    sha256: str | None = None
+    deps_from_repo: bool = False
+    skip_scripts: bool = False
+
+
+class Install(msgspec.Struct, frozen=True, tag="install"):
+    """Install packages as one batch: they may need each other, in any order."""
+
+    packages: tuple[Package, ...]
+    place: Place
+
+
+class Hook(msgspec.Struct, frozen=True):
+    """One process on the host side: a host `script`, or `shell` text; exactly one is set."""
+
+    place: Place
+    script: str | None = None
+    shell: str | None = None
+
+
+Step = Expand | Copy | Install | Run
 
 
 class ConfigChange(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,7 +127,7 @@ class ConfigChange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One layer on a base, and one image."""
+    """One layer on a base, and one image. `pre` and `post` run on the host, around the steps."""
 
     name: str
     base: str
@@ -103,6 +135,8 @@ class Target(msgspec.Struct, frozen=True):
     config: ConfigChange
     place: Place
     base_place: Place
+    pre: tuple[Hook, ...] = ()
+    post: tuple[Hook, ...] = ()
 
 
 class Spec(msgspec.Struct, frozen=True):

@@ -51,13 +51,14 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace, session: Session) -> int:
     from genoci.build.schedule import Request, build
     from genoci.layer.compress import Compression
+    from genoci.snapshot.driver import Driver
 
     request = Request(
         file=_file(options),
         targets=tuple(options.targets),
         layout=session.settings.layout,
         state=session.settings.state,
-        driver=options.driver,
+        driver=Driver(options.driver),
         compression=Compression.parse(options.compression),
         keep_going=options.keep_going,
         dated_tags=not options.no_dated_tags,

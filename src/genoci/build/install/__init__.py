@@ -1,0 +1,1 @@
+"""The `install` step: packages into a root by its own manager, or as files without one."""

@@ -1,0 +1,24 @@
+"""A package file, recognised by its content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Archive(msgspec.Struct, frozen=True):
+    """A package file of the host that is what it says, as far as can be told without unpacking.
+
+    `family` is "deb" or "rpm"; `version` and `architecture` are written as the family writes them;
+    `sha256` (hexadecimal) is that of the file at `path`; `named` is what the user called it.
+    """
+
+    path: Path
+    named: str
+    family: str
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+    size: int
