@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 from genoci.build.events import AnyEvent
@@ -48,8 +49,19 @@ class Workshop:
                     archive.addfile(member)
         return path
 
-    def build(self, yaml: str, *targets: str, **options: object) -> Outcome:
+    def build(
+        self,
+        yaml: str,
+        *targets: str,
+        on_event: Callable[[AnyEvent], None] = lambda event: None,
+        **options: object,
+    ) -> Outcome:
         self.events = []
+
+        def note(event: AnyEvent) -> None:
+            self.events.append(event)
+            on_event(event)
+
         request = {
             "file": self.write("genoci.yaml", yaml),
             "targets": targets,
@@ -57,7 +69,7 @@ class Workshop:
             "state": self.state,
             "compression": Compression.parse("gzip"),
         }
-        return build(Request(**(request | options)), self.events.append)  # type: ignore[arg-type]
+        return build(Request(**(request | options)), note)  # type: ignore[arg-type]
 
     def image(self, tag: str) -> Image:
         return self.layout.resolve(tag)

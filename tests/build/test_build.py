@@ -268,7 +268,7 @@ def test_a_worker_that_finds_a_bug_says_so_and_fails_its_target(
     def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("genoci.build.worker._finished", broken)
+    monkeypatch.setattr("genoci.build.worker.finished", broken)
     workshop.tarball("a.tar", ("hello", "world"))
     outcome = workshop.build("a: {base: empty, expand: a.tar}")
     assert isinstance(outcome.failed[0], Failed)
