@@ -12,7 +12,7 @@ import msgspec
 
 from genoci.build import fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
-from genoci.build.job import Answer, Built, Job
+from genoci.build.job import Answer, Built, Job, NotOnPaper
 from genoci.build.worker import needs_a_root, work
 from genoci.errors import BuildError, GenociError, Interrupted, UsageError
 from genoci.layer.compress import Compression
@@ -120,12 +120,14 @@ class _Run:
         self._on_event(Started(target=target.name, number=number, total=total))
         try:
             built = self._work(self._job(target))
+            if isinstance(built, NotOnPaper):
+                built = self._work(msgspec.structs.replace(self._job(target), on_paper=False))
         except Interrupted:
             raise
         except GenociError as error:
             self._fail(fork.failure(error, target.name))
             return
-        if built is not None:
+        if isinstance(built, Built):
             self._finish(target, built)
 
     def _reason_to_skip(self, target: Target) -> str:
@@ -162,11 +164,11 @@ class _Run:
             return self._manifests[name]
         return str(self._layout.resolve_descriptor(name).digest)
 
-    def _work(self, job: Job) -> Built | None:
-        built = None
+    def _work(self, job: Job) -> Built | NotOnPaper | None:
+        built: Built | NotOnPaper | None = None
         with fork.worker(lambda send: work(job, send), target=job.target.name) as worker:
             for message in worker.messages(self._on_tick):
-                if isinstance(message, Built):
+                if isinstance(message, Built | NotOnPaper):
                     built = message
                 elif isinstance(message, Failed):
                     self._fail(message)
