@@ -16,9 +16,13 @@ from genoci.oci.layout import Layout
 
 
 class Workshop:
-    """Builds YAML text; `events` are those of the last build."""
+    """Builds YAML text; `events` are those of the last build.
+
+    Without the cache, unless `use_cache` is set: most tests want to see what building does.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.use_cache = False
         self.folder = folder
         self.layout_path = folder / "oci"
         self.state = folder / "state"
@@ -68,6 +72,7 @@ class Workshop:
             "layout": self.layout_path,
             "state": self.state,
             "compression": Compression.parse("gzip"),
+            "use_cache": self.use_cache,
         }
         return build(Request(**(request | options)), note)  # type: ignore[arg-type]
 

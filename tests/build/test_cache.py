@@ -32,6 +32,12 @@ next:
 
 
 @pytest.fixture
+def workshop(workshop: Workshop) -> Workshop:
+    workshop.use_cache = True
+    return workshop
+
+
+@pytest.fixture
 def inputs(workshop: Workshop) -> Workshop:
     workshop.write("app/main.py", "1")
     workshop.write("app/sub/other", "2")

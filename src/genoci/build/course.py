@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from genoci.build import fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Stepped
-from genoci.build.job import Answer, Built, Job
+from genoci.build.job import Answer, Built, Job, NotOnPaper
 from genoci.build.key import Key
 from genoci.build.plan import Planner, is_storable
 from genoci.build.request import Request
@@ -93,8 +95,11 @@ class Course:
                 if result is not None:
                     self._found(target, result, None)
                     return
-            built = self._work(self._job(target))
-            if built is not None:
+            job = self._job(target)
+            built = self._work(job)
+            if isinstance(built, NotOnPaper):
+                built = self._work(msgspec.structs.replace(job, on_paper=False))
+            if isinstance(built, Built):
                 self._keep_result(target, key, built)
 
     def _found(self, target: Target, result: Result, started: Started | None) -> None:
@@ -171,13 +176,13 @@ class Course:
         _, manifest = self._planner.image(name)
         return None if manifest is None else str(manifest)
 
-    def _work(self, job: Job) -> Built | None:
+    def _work(self, job: Job) -> Built | NotOnPaper | None:
         from genoci.build.worker import work
 
-        built = None
+        built: Built | NotOnPaper | None = None
         with fork.worker(lambda send: work(job, send), target=job.target.name) as worker:
             for message in worker.messages(self._on_tick):
-                if isinstance(message, Built):
+                if isinstance(message, Built | NotOnPaper):
                     built = message
                 elif isinstance(message, Failed):
                     self._fail(message)
