@@ -10,7 +10,7 @@ from types import FrameType
 
 import msgspec
 
-from genoci.build import fork, state
+from genoci.build import downloads, fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
 from genoci.build.job import Answer, Built, Job
 from genoci.build.worker import needs_a_root, work
@@ -119,6 +119,12 @@ class _Run:
             return
         self._on_event(Started(target=target.name, number=number, total=total))
         try:
+            missing = downloads.fetch(
+                target, self._request.state.absolute(), self._on_event, self._on_tick
+            )
+            if missing is not None:
+                self._fail(missing)
+                return
             built = self._work(self._job(target))
         except Interrupted:
             raise

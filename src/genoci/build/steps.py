@@ -16,6 +16,7 @@ from genoci.build.events import Progressed, Stepped, Warned
 from genoci.build.fork import Send
 from genoci.build.job import Job
 from genoci.errors import ArchiveError, BuildError
+from genoci.fetch.address import shown
 from genoci.layer import tar
 from genoci.layer.entry import Entry
 from genoci.spec.target import Copy, Expand, Install, Package, Run, Step
@@ -50,7 +51,7 @@ def _description(step: Step, folder: str) -> str:
 def _named(folder: str, package: Package) -> str:
     if package.path is not None:
         return _seen_from(folder, package.path)
-    return package.url or package.name or ""
+    return shown(package.url) if package.url is not None else package.name or ""
 
 
 def _readable(text: str) -> str:
