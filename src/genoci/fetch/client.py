@@ -203,39 +203,45 @@ def _translated(url: str) -> Iterator[None]:
 
 
 def _told(error: BaseException, url: str) -> Exception:
-    host = urlsplit(url).hostname or ""
-    proxy = ""
     causes = list(_causes(error))
-    if any(isinstance(cause, exceptions.ProxyError) for cause in causes):
-        proxy = "the proxy: "
+    who, through = _whom(
+        url, met_the_proxy=any(isinstance(c, exceptions.ProxyError) for c in causes)
+    )
     for cause in causes:
         match cause:
             case socket.gaierror(errno=socket.EAI_AGAIN):
-                return Unfinished(f"{proxy}no name server answers about {host}")
+                return Unfinished(f"no name server answers about {who}")
             case socket.gaierror() | exceptions.LocationParseError() | UnicodeError():
-                name = "the proxy's name" if proxy else f"the name {host}"
-                return BuildError(f"{name} is not known", mend="See if it is spelt right.")
+                return BuildError(f"the name of {who} is not known", mend="See if it is right.")
             case ssl.SSLCertVerificationError():
-                return _untrusted(cause, host)
+                return _untrusted(cause, who)
             case http.client.IncompleteRead() | exceptions.IncompleteRead():
-                return Unfinished("it broke off")
+                return Unfinished(f"it broke off{through}")
             case ConnectionRefusedError():
                 mend = "See if the server runs, if the port is right, and if a proxy is needed."
-                return BuildError(f"{proxy}{host} refuses the connection", mend=mend)
-            case ConnectionError():  # RemoteDisconnected, too
-                return Unfinished(f"{proxy}the connection was lost")
-            case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-                return Unfinished(f"{proxy}the connection was lost")
+                return BuildError(f"{who} refuses the connection", mend=mend)
+            case ConnectionError() | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+                return Unfinished(f"the connection to {who} was lost{through}")
             case ssl.SSLError():
                 mend = "Does the server speak https on this port? `curl -v ADDRESS` says more."
-                return BuildError(f"{proxy}TLS with {host} fails: {cause.reason}", mend=mend)
+                reason = str(cause.reason or "").replace("_", " ").lower()
+                return BuildError(f"{who} does not speak TLS: {reason}{through}", mend=mend)
             case TimeoutError() | exceptions.TimeoutError():
-                return Unfinished(f"{proxy}{host} does not answer")
+                return Unfinished(f"{who} does not answer{through}")
             case OSError(strerror=str() as reason, errno=int()):
                 mend = "See if this machine has a network, and if a proxy is needed."
-                return BuildError(f"{proxy}{host} can't be reached: {reason}", mend=mend)
-    mend = "See what a browser gets there."
-    return BuildError(f"{proxy}{host} answers what is no HTTP", mend=mend)
+                return BuildError(f"{who} can't be reached: {reason}{through}", mend=mend)
+    what = f"{who} answers what is no HTTP{through}"
+    return BuildError(what, mend="See what a browser gets there.")
+
+
+def _whom(url: str, *, met_the_proxy: bool) -> tuple[str, str]:
+    """With whom it failed, and what was between."""
+    proxy = proxy_for(url)
+    between = f"the proxy {urlsplit(proxy.url).netloc}" if proxy else ""
+    if met_the_proxy:
+        return between, ""
+    return urlsplit(url).hostname or "", f" (through {between})" if between else ""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -249,9 +255,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     yield error
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, host: str) -> BuildError:
+def _untrusted(error: ssl.SSLCertVerificationError, who: str) -> BuildError:
     return BuildError(
-        f"the certificate of {host} is not to be trusted: {error.verify_message}",
+        f"the certificate of {who} is not to be trusted: {error.verify_message}",
         mend="See if the clock is right and the package ca-certificates is there; "
         "an authority of your own: SSL_CERT_FILE=FILE.",
     )
