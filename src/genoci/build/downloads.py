@@ -10,7 +10,7 @@ from pathlib import Path
 from genoci.build import fork, steps
 from genoci.build.events import AnyEvent, Failed, Progressed, Stepped, Warned
 from genoci.build.fork import Send
-from genoci.build.job import Answer, Built
+from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.errors import BuildError
 from genoci.fetch.address import shown
 from genoci.fetch.download import fetch as fetch_one
@@ -64,7 +64,7 @@ def fetch(
         for message in worker.messages(on_tick):
             if isinstance(message, Failed):
                 return message
-            if not isinstance(message, Built | Answer):
+            if not isinstance(message, Built | Answer | NotOnPaper):
                 on_event(message)
     return None
 
