@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -285,6 +286,40 @@ def test_a_missing_layer_is_a_miss_said_aloud(inputs: Workshop) -> None:
     assert fsck(inputs.layout, print) == []
 
 
+def test_a_damaged_layer_is_built_again_and_replaced(inputs: Workshop) -> None:
+    inputs.build(TWO)
+    inputs.build(TWO)
+    assert built(inputs) == []
+    blob = inputs.layout.blobs.path(inputs.image("base").layers[0].descriptor.digest)
+    content = bytearray(blob.read_bytes())
+    content[len(content) // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(content)
+    inputs.build(TWO)
+    assert built(inputs) == ["base"]
+    assert fsck(inputs.layout, print) == []
+
+
+def test_a_target_may_refuse_the_cache_or_outlive_it(
+    inputs: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = """
+never: {base: empty, copy: hello /, cache: never}
+week: {base: empty, copy: hello /w, cache: 1w}
+"""
+    inputs.build(yaml)
+    inputs.build(yaml)
+    assert cached(inputs) == {"never": False, "week": True}
+    later = time.time() + 8 * 86400
+    monkeypatch.setattr("genoci.build.plan.time.time", lambda: later)
+    assert why(inputs, yaml) == {
+        "never": ("cache: never",),
+        "week": ("it is older than its `cache` allows",),
+    }
+    inputs.build(yaml)
+    assert cached(inputs) == {"never": False, "week": False}
+
+
 def test_expecting_everything_cached_builds_nothing_else(inputs: Workshop) -> None:
     with pytest.raises(BuildError, match="2 of 2 targets would be built") as error:
         inputs.build(TWO, expect_cached=True)
@@ -352,6 +387,7 @@ t:
 
 _BUILD = """
 import sys
+import time
 from pathlib import Path
 from genoci.build.schedule import Request, build
 from genoci.layer.compress import Compression

@@ -56,6 +56,18 @@ class Inputs:
         """The sha256 of a file's content."""
         return self._digest(path, "", _stat(path))
 
+    def is_sound(self, blobs: Path, name: str) -> bool:
+        """Whether the blob of that name, in a folder of them, has the digest that is its name."""
+        folder = str(blobs)
+        if folder not in self._now:  # what other builds found in it stays known
+            self._now[folder] = {
+                known: seen
+                for known, seen in self._remembered(folder).items()
+                if (blobs / known).exists()
+            }
+        full = str(blobs / name)
+        return self._digest(full, name, _stat(full), top=folder) == name
+
     def text(self, path: str) -> str:
         """The content of a script, for showing what changed in it; "" if it is no small text."""
         try:

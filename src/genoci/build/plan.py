@@ -11,12 +11,12 @@ from genoci.build.explain import reasons
 from genoci.build.finish import finished
 from genoci.build.inputs import Inputs
 from genoci.build.key import Key, key_of
-from genoci.errors import LayoutError
+from genoci.errors import Damaged, LayoutError
 from genoci.layer.compress import Compression
 from genoci.oci.cache import Cache, Result
 from genoci.oci.digest import Digest
 from genoci.oci.documents import DOCUMENT_LIMIT, Platform
-from genoci.oci.image import Image
+from genoci.oci.image import Image, Layer
 from genoci.oci.index import read_index
 from genoci.oci.layout import Layout
 from genoci.spec.target import Copy, Spec, Target
@@ -133,8 +133,10 @@ class Planner:
             return Decision(key, None, ("it was never built",))
         try:
             result = self._cache.find(key.digest)
+            if result is not None and result.layer is not None:
+                self._verify(result.layer)
         except LayoutError as error:
-            self._warn(f"what the cache has of {target.name} is damaged: {error.what}", error.mend)
+            self._warn(f"what the cache has of {target.name} is damaged: {error.what}", "")
             return Decision(key, None, ("what the cache has of it is damaged",))
         if result is not None and not _is_too_old(target, result):
             return Decision(key, result)
@@ -144,6 +146,13 @@ class Planner:
             return Decision(key, None)
         older = self._cache.preimages(target.name)
         return Decision(key, None, reasons(target, self._folder, key, older))
+
+    def _verify(self, layer: Layer) -> None:
+        """Raise Damaged unless the blob is what it is called, as far as its times can tell."""
+        assert self._layout is not None
+        digest = layer.descriptor.digest
+        if not self.inputs.is_sound(self._layout.blobs.folder, digest.hex):
+            raise Damaged("the bytes of its layer are not what their digest says")
 
     def _of_the_layout(self, name: str) -> tuple[Image, Digest | None]:
         if name == "empty":
