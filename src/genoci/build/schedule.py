@@ -56,9 +56,8 @@ def build(
         planner = _planner(request, spec, layout, on_event, explain=explain)
         if request.expect_cached:
             _expect_cached(planner, targets)
-        with Course(request, spec, layout, planner, on_event, on_tick) as course:
-            for number, target in enumerate(targets, 1):
-                course.one(target, number, len(targets))
+        course = Course(request, spec, layout, planner, on_event, on_tick)
+        course.run(targets)
         planner.inputs.keep()
     return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
 
