@@ -55,7 +55,14 @@ def deb(
 def ar(*members: tuple[str, bytes]) -> bytes:
     packed = b"!<arch>\n"
     for name, content in members:
-        packed += b"%-16s%-12d%-6d%-6d%-8s%-10d`\n" % (name.encode(), 0, 0, 0, b"100644", len(content))
+        packed += b"%-16s%-12d%-6d%-6d%-8s%-10d`\n" % (
+            name.encode(),
+            0,
+            0,
+            0,
+            b"100644",
+            len(content),
+        )
         packed += content + b"\n" * (len(content) % 2)
     return packed
 
@@ -90,7 +97,8 @@ def rpm(folder: Path, spec: str, *, macros: Mapping[str, str] | None = None) -> 
 
 
 def _run(argv: list[str | Path], env: Mapping[str, str]) -> None:
-    done = subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True)
+    environment = {**os.environ, **env}
+    done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -102,7 +110,9 @@ def taken_apart(package: bytes) -> tuple[Tags, bytes]:
     entries, size = _counts(package, at)
     data = package[at + 16 + 16 * entries : at + 16 + 16 * entries + size]
     slots = [struct.unpack_from(">IIII", package, at + 16 + 16 * n) for n in range(entries)]
-    tags = {tag: (type, count, _value(data, type, offset, count)) for tag, type, offset, count in slots}
+    tags = {
+        tag: (type, count, _value(data, type, offset, count)) for tag, type, offset, count in slots
+    }
     tags.pop(63, None)
     return tags, package[at + 16 + 16 * entries + size :]
 

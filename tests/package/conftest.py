@@ -50,6 +50,20 @@ head -c 3000000 /dev/urandom > usr/share/thing/large
 /usr/share/thing/large
 """
 
+SMALL = """\
+Name: small
+Version: 1
+Release: 1
+BuildArch: noarch
+%description
+Small.
+%install
+mkdir -p %{buildroot}/etc
+echo a > %{buildroot}/etc/small
+%files
+/etc/small
+"""
+
 SCRIPTS = """\
 %post -p /sbin/ldconfig
 %preun
@@ -68,6 +82,4 @@ def thing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A package of a few kilobytes."""
-    spec = "Name: small\nVersion: 1\nRelease: 1\nBuildArch: noarch\n%description\nSmall.\n"
-    files = "%install\nmkdir -p %{buildroot}/etc\necho a > %{buildroot}/etc/small\n%files\n/etc/small\n"
-    yield rpm(tmp_path_factory.mktemp("rpm"), spec + files)
+    yield rpm(tmp_path_factory.mktemp("rpm"), SMALL)

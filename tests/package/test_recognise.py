@@ -1,4 +1,4 @@
-"""What is a package and what is none; whole ones and damaged ones; and whose machine they are for."""
+"""What is a package and what is none, whole ones and damaged ones, and for which machine."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_an_rpm_that_is_cut_off_or_changed_anywhere_is_told(small: Path, tmp_pat
     path = tmp_path / "cut"
     path.write_bytes(whole)
     assert recognise(path, "it").name == "small"
-    tags, payload = taken_apart(whole)
+    _, payload = taken_apart(whole)
     begin = len(whole) - len(payload)
     for length in (*range(0, begin, 7), *range(begin, len(whole))):
         path.write_bytes(whole[:length])

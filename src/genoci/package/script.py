@@ -79,6 +79,9 @@ def _statements(lines: Iterable[str]) -> Iterable[str]:
             continue
         line = line.replace(";;", "\0").replace(";", "\n").replace("\0", "\n;;\n")
         for statement in line.split("\n"):
+            if head := re.fullmatch(r"(case \S+ in) (.+)", statement):
+                yield head[1]
+                statement = head[2]
             head = re.fullmatch(r" ?(then|else|\(?[\w*|. -]+\)) (.+)", statement)
             yield from head.groups() if head else (statement,)
 
