@@ -68,7 +68,7 @@ SCRIPTS = """\
 %post -p /sbin/ldconfig
 %preun
 echo gone
-%triggerun -- other
+%triggerun -- another
 echo gone
 """
 

@@ -61,6 +61,7 @@ def packages(database: bytes, named: str) -> list[tuple[int, Header]]:
 def _rows(connection: sqlite3.Connection, database: bytes) -> Iterator[tuple[object, object]]:
     import sqlite3
 
+    connection.text_factory = bytes  # it need not be text
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_HEADER)
     steps = 0
 
@@ -76,9 +77,9 @@ def _rows(connection: sqlite3.Connection, database: bytes) -> Iterator[tuple[obj
     table = "SELECT sql FROM sqlite_master WHERE name = 'Packages' AND type = 'table'"
     written = connection.execute(table).fetchone()
     # Columns that are computed, or a virtual table, would be a program of somebody else's.
-    if written is None or not isinstance(written[0], str) or "(hnum INTEGER" not in written[0]:
+    if written is None or not isinstance(written[0], bytes) or b"(hnum INTEGER" not in written[0]:
         raise sqlite3.DatabaseError("it has no table of packages")
-    if "generated" in written[0].lower() or "virtual" in written[0].lower():
+    if b" as " in written[0].lower() or b"virtual" in written[0].lower():
         raise sqlite3.DatabaseError("its table of packages is none of rpm's")
     yield from connection.execute("SELECT hnum, blob FROM Packages ORDER BY hnum")
 
