@@ -194,6 +194,10 @@ ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELEC
         b"SQLite format 3\0" + bytes(4080),
         b"no database" * 500,
         database_of("CREATE TABLE other (x)"),
+        database_of(
+            "CREATE TABLE Packages (hnum INTEGER, blob); INSERT INTO Packages VALUES (-1, 1)"
+        ),
+        database_of("CREATE TABLE Packages (hnum INTEGER)").replace(b"hnum I", b"\xcenum("),
         database_of(f"CREATE VIEW Packages (hnum, blob) AS {ENDLESS}"),
         database_of(
             "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob AS (zeroblob(1 << 28))); "
@@ -210,7 +214,7 @@ ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELEC
     ],
 )
 def test_a_hostile_database_is_told(raw: bytes) -> None:
-    with pytest.raises(BuildError, match="rpm database can't be read"):
+    with pytest.raises(BuildError, match="rpm database can't be read: "):
         rpm_database.packages(raw, "/var/lib/rpm/rpmdb.sqlite")
 
 
