@@ -11,6 +11,7 @@ from genoci.package.archive import Archive, reopened
 from genoci.package.deb import Deb
 from genoci.package.rpm import Rpm
 from genoci.package.standing import Standing, Warn
+from genoci.package.wording import readable
 
 
 def install_members(
@@ -83,8 +84,8 @@ def _unmet_of_debs(batch: Sequence[Deb], tree: Tree, warn: Warn) -> list[str]:
         before = there.names.get(package.identity.name)
         if before not in (None, package.identity.version):
             warn(
-                f"{package.identity.name} {before} is in this root already, and no package manager:"
-                f" what {package.identity.version} no longer has stays"
+                f"{package.identity.name} {readable(before or '')} is in this root already, and no"
+                f" package manager: what {package.identity.version} no longer has stays"
             )
     return debian_dependencies.unmet([package.fields for package in batch], there)
 

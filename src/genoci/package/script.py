@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from genoci.errors import BuildError
+from genoci.package.wording import readable
 
 _MOST_LINES, _MOST_COLUMNS = 30, 160
 
@@ -103,7 +104,7 @@ def refuse(scripts: Iterable[Script]) -> None:
     if others:
         names = sorted({f"{one.package}: {one.name}" for one in others})
         also = f"\nSo would {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
-    interpreter = f" ({first.interpreter})" if first.interpreter else ""
+    interpreter = f" ({readable(first.interpreter)})" if first.interpreter else ""
     raise BuildError(
         f"{first.package} has a {first.name} script, and nothing can run in this root"
         f"{interpreter}:\n{_excerpt(first.text)}{also}",
