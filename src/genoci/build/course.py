@@ -107,7 +107,7 @@ class Course:
             return self._found_or_started(one)
         except Interrupted:
             raise
-        except GenociError as error:
+        except (GenociError, OSError) as error:
             self._fail(fork.failure(error, target.name))
             return True
 
@@ -159,7 +159,7 @@ class Course:
                 self._keep_result(making.target, making.key, making.built)
         except Interrupted:
             raise
-        except GenociError as error:
+        except (GenociError, OSError) as error:
             self._fail(fork.failure(error, making.target.name))
         finally:
             making.close()
