@@ -53,12 +53,13 @@ class Provided:
 def unmet(batch: Iterable[tuple[str, Header]], there: Provided) -> Iterator[str]:
     """What the packages (each with its name) need and is not there, in words.
 
-    What is said in rich dependencies, `(a or b)`, is not looked at.
+    What is said in rich dependencies, `(a or b)`, is not looked at, nor what only scripts need:
+    none runs.
     """
     told: set[str] = set()
     for package, header in batch:
         for name, wanted in _required(header):
-            if wanted[0] & Sense.RPMLIB or name.startswith((b"(", b"rpmlib(")):
+            if wanted[0] & (Sense.RPMLIB | Sense.SCRIPTS) or name.startswith((b"(", b"rpmlib(")):
                 continue
             words = f"{package} needs {_in_words(name, wanted)}"
             if words not in told and not there.have(name, wanted):
