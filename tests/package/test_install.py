@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from genoci.layer.member import Placeable
 from genoci.layer.tree import EMPTY_TREE, LiveTree, Tree
 from genoci.package.archive import Archive, recognise
 from genoci.package.install import install_members
-from packages import deb, numbers, put_together, rpm, strings, taken_apart
+from packages import ar, deb, numbers, put_together, rpm, strings, taken_apart
 from tars import Piece, a_root, directory, file, layer, symlink, tar
 
 EPOCH = 1_650_000_000
@@ -312,3 +313,41 @@ def test_an_rpm_with_a_script_is_refused_unless_it_is_skipped(tmp_path: Path) ->
     with pytest.raises(BuildError, match=r"it has a %post script(.|\n)*<lua>(.|\n)*posix.mkdir"):
         on().install(archive)
     on().install(archive, skip=[archive])
+
+
+def test_a_package_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    one, two = deb(tmp_path, "it"), deb(tmp_path / "new", "it", version="2.0")
+    root = on()
+    with pytest.raises(BuildError, match=r"are the same package, it 1.0 and 2.0"):
+        root.install(*known(one, two))
+    assert list(root.draft.touched()) == []
+
+
+def test_a_file_of_two_packages_is_told(tmp_path: Path) -> None:
+    one = deb(tmp_path, "one", files={"usr/a": "1\n", "usr/b": "1\n"})
+    two = deb(tmp_path, "two", files={"usr/a": "2\n", "usr/c": "2\n"})
+    root = on()
+    root.install(*known(one, two))
+    assert root.warnings == ["/usr/a is in one and in two, and that of two stays"]
+    assert root.text("usr/a") == "2\n"
+
+
+def test_names_of_one_file_have_one_sum(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("usr/b")
+    info.type, info.linkname = tarfile.LNKTYPE, "usr/a"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        first = tarfile.TarInfo("usr/a")
+        first.size = 2
+        archive.addfile(first, io.BytesIO(b"a\n"))
+        archive.addfile(info)
+    whole = deb(tmp_path, "it", compression="none").read_bytes()
+    path = tmp_path / "linked.deb"
+    head = whole[: whole.index(b"data.tar")]
+    path.write_bytes(head + ar(("data.tar", packed.getvalue()))[8:])
+    root = on()
+    root.install(*known(path))
+    sums = root.text("var/lib/dpkg/status.d/it.md5sums").splitlines()
+    assert sums == [f"60b725f10c9c85c70d97880dfe8191b3  usr/{name}" for name in "ab"]
+    assert root.text("usr/b") == "a\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from genoci.errors import BuildError
 from genoci.layer.member import Placeable
 from genoci.layer.tree import Tree
 from genoci.package import deb_install, debian_dependencies, script
@@ -29,9 +30,11 @@ def install_members(
     for. `epoch` is SOURCE_DATE_EPOCH, in seconds; `warn(what, mend)` is told of dependencies that
     neither the batch nor the root has, and of configuration files that were there before.
 
-    Raises BuildError that shows the script for a package whose scripts would have to run, unless
-    it is in `skip_scripts`: before the first member; ArchiveError for a damaged package.
+    Raises, before the first member, BuildError that shows the script for a package whose scripts
+    would have to run, unless it is in `skip_scripts`, and for a package that comes twice;
+    ArchiveError for a damaged one.
     """
+    _refuse_twice(archives)
     debs = [(one, _deb(one)) for one in archives if one.family == "deb"]
     rpms = [(one, _rpm(one)) for one in archives if one.family == "rpm"]
     scripts = [(archive, one) for archive, deb in debs for one in deb.scripts()]
@@ -44,6 +47,18 @@ def install_members(
             yield from deb_install.members(archive, deb, standing, warn)
     if rpms:
         yield from _members_of_rpms(rpms, tree, standing, epoch, warn)
+
+
+def _refuse_twice(archives: Sequence[Archive]) -> None:
+    known: dict[tuple[str, str, str], Archive] = {}
+    for one in archives:
+        other = known.setdefault((one.family, one.name, one.architecture), one)
+        if other is not one:
+            raise BuildError(
+                f"{other.named} and {one.named} are the same package, {one.name}"
+                f" {other.version} and {one.version}",
+                mend="Name one of them.",
+            )
 
 
 def _members_of_rpms(

@@ -46,7 +46,7 @@ def members(
             if file.flags & kept == kept and standing.is_foreign(file.path):
                 warn(f"/{tar.shown(file.path)} was there before {archive.name}, and stays")
                 continue
-            standing.place(placeable.entry)
+            standing.place(placeable.entry, archive.name, warn)
             yield placeable
 
 
