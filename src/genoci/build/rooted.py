@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from genoci.build import fork, steps
 from genoci.build.copy import members_of_copy
 from genoci.build.events import Output
 from genoci.build.fork import Send
+from genoci.build.hooks import Hooks
 from genoci.build.images import Images
 from genoci.build.job import Job
 from genoci.build.run import command_of, run_step
@@ -31,17 +32,24 @@ from genoci.snapshot.unpack import ensure
 from genoci.spec.target import Copy, Expand, Run, Step
 
 
-def enter(writable: tuple[Path, ...], warn: Warn) -> userns.IdMap:
+def enter(
+    writable: tuple[Path, ...],
+    warn: Warn,
+    *,
+    before_closing: Callable[[tuple[Path, ...]], None] = lambda writable: None,
+) -> userns.IdMap:
     """Become root of a namespace in which only `writable` can be written.
 
     From here on the process ends with its parent, as it did before its credentials changed.
+    `before_closing` is called when all else is still as it is on the host.
     """
     parent = os.getppid()
     seccomp.default_filter()  # it looks for its library on the host, and writes while it does
     idmap = userns.plan()
     userns.enter(idmap, warn=warn)
-    userns.private_view(writable)
     fork.end_with(parent)
+    before_closing(writable)
+    userns.private_view(writable)
     return idmap
 
 
@@ -49,23 +57,31 @@ def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Writte
     """The layer of what the steps changed; None if that is nothing."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
-    idmap = enter((layout.path, state), warn)
-    snapshots = pick(job.driver, state, idmap.key, warn=warn)
-    snapshots.sweep(failed=not job.failed_before)
-    with Images(layout, state) as images:
-        chain = ensure(base, snapshots, layout, warn=warn)
-        with snapshots.prepare(chain) as active:
-            try:
-                for step in job.target.steps:
-                    send(steps.begun(job, step))
-                    with steps.placed(job, step):
-                        _apply(step, job, base, active, images, send)
-                return _frozen(job, layout, base, active, images, warn)
-            except Interrupted:
-                raise
-            except GenociError:
-                active.keep("failed")
-                raise
+    with Hooks(job, send) as hooks:
+        idmap = enter((layout.path, state), warn, before_closing=hooks.begin)
+        snapshots = pick(job.driver, state, idmap.key, warn=warn)
+        snapshots.sweep(failed=not job.failed_before)
+        with Images(layout, state) as images:
+            chain = ensure(base, snapshots, layout, warn=warn)
+            with snapshots.prepare(chain) as active:
+                try:
+                    with hooks.around(active.root):
+                        _take_steps(job, base, active, images, hooks, send)
+                    return _frozen(job, layout, base, active, images, warn)
+                except Interrupted:
+                    raise
+                except GenociError:
+                    active.keep("failed")
+                    raise
+
+
+def _take_steps(
+    job: Job, base: Image, active: Active, images: Images, hooks: Hooks, send: Send
+) -> None:
+    for step in job.target.steps:
+        send(steps.begun(job, step))
+        with steps.placed(job, step):
+            _apply(step, job, base, active, images, hooks, send)
 
 
 def _frozen(
@@ -86,7 +102,15 @@ def _frozen(
     return written
 
 
-def _apply(step: Step, job: Job, base: Image, active: Active, images: Images, send: Send) -> None:
+def _apply(
+    step: Step,
+    job: Job,
+    base: Image,
+    active: Active,
+    images: Images,
+    hooks: Hooks,
+    send: Send,
+) -> None:
     warn = steps.warner(job.target.name, send)
     match step:
         case Expand():
@@ -118,13 +142,14 @@ def _apply(step: Step, job: Job, base: Image, active: Active, images: Images, se
                     workdir=base.workdir,
                     where=steps.place(job, step),
                 )
-            run_step(
-                step,
-                command,
-                where=steps.place(job, step),
-                on_output=lambda text: send(Output(target=job.target.name, text=text)),
-                warn=warn,
-            )
+            with hooks.showing(active.root):
+                run_step(
+                    step,
+                    command,
+                    where=steps.place(job, step),
+                    on_output=lambda text: send(Output(target=job.target.name, text=text)),
+                    warn=warn,
+                )
 
 
 @contextmanager

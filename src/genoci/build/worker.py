@@ -22,7 +22,8 @@ from genoci.spec.target import Run, Target
 
 def needs_a_root(target: Target) -> bool:
     """Whether something runs: only then there are namespaces, mounts and a root filesystem."""
-    return any(isinstance(step, Run) for step in target.steps)
+    hooked = bool(target.pre or target.post)
+    return hooked or any(isinstance(step, Run) for step in target.steps)
 
 
 def work(job: Job, send: Send) -> None:
@@ -85,4 +86,10 @@ def _finished(job: Job, base: Image, written: Written | None) -> Image:
 
 def _history(target: Target, folder: str) -> str:
     """What made the layer, in the words of the file: no path of this machine, no clock."""
-    return "; ".join(steps.description(step, folder) for step in target.steps)
+    return "; ".join(
+        [
+            *(steps.hook_description("pre", hook, folder) for hook in target.pre),
+            *(steps.description(step, folder) for step in target.steps),
+            *(steps.hook_description("post", hook, folder) for hook in target.post),
+        ]
+    )
