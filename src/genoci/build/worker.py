@@ -17,13 +17,19 @@ from genoci.oci.documents import Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox.landlock import restrict_writes
-from genoci.spec.target import Run, Target
+from genoci.spec.target import Install, Run, Step, Target
 
 
 def needs_a_root(target: Target) -> bool:
     """Whether something runs: only then there are namespaces, mounts and a root filesystem."""
-    hooked = bool(target.pre or target.post)
-    return hooked or any(isinstance(step, Run) for step in target.steps)
+    if target.pre or target.post:
+        return True
+    return any(isinstance(step, Run) or _from_repositories(step) for step in target.steps)
+
+
+def _from_repositories(step: Step) -> bool:
+    """Whether the image's own package manager has to fetch something."""
+    return isinstance(step, Install) and any(p.name or p.deps_from_repo for p in step.packages)
 
 
 def work(job: Job, send: Send) -> None:
