@@ -166,7 +166,7 @@ def _answer(reply: socket.socket) -> Ended:
 
 
 def _answer_with_descriptor(reply: socket.socket) -> int:
-    told, found, _, _ = socket.recv_fds(reply, _LARGEST, 1, socket.MSG_CMSG_CLOEXEC)
+    told, found = hookserver.received(reply, _LARGEST)
     _understood(told)
     return found[0]
 

@@ -159,7 +159,7 @@ class _Server:
 
     def _do_next(self) -> bool:
         """False: there is nobody any more to do something for."""
-        request, found, _, _ = socket.recv_fds(self._channel, _LARGEST, 2, socket.MSG_CMSG_CLOEXEC)
+        request, found = received(self._channel, _LARGEST)
         if not found:
             return False
         reply, rest = socket.socket(fileno=found[0]), found[1:]
@@ -262,6 +262,14 @@ class _Server:
                 self._is_silent = True
             else:
                 os.close(output)
+
+
+def received(channel: socket.socket, most: int) -> tuple[bytes, list[int]]:
+    """A message of at most `most` bytes, and the descriptors that came along, not inheritable."""
+    data, found, _, _ = socket.recv_fds(channel, most, 2)
+    for fd in found:  # recv_fds drops the flag that would do it
+        os.set_inheritable(fd, False)
+    return data, found
 
 
 def _give(sink: int, data: bytes) -> None:
