@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genoci.build import steps
 from genoci.build.events import Output, Stepped
@@ -16,8 +17,11 @@ from genoci.build.fork import Send
 from genoci.build.job import Job
 from genoci.build.run import Listener, how_it_ended
 from genoci.errors import BuildError, GenociError, Interrupted, StepFailed, UsageError
-from genoci.sandbox.hooks import HostCommand, HostSide, host_side
 from genoci.spec.target import Hook, Target
+
+if TYPE_CHECKING:  # few targets have hooks
+    from genoci.sandbox.hooks import HostSide
+    from genoci.sandbox.hookserver import HostCommand
 
 _LAST_SECONDS = 8.0  # for `post` after an interrupt: a little less than the worker is given
 _INTERRUPTED = 130
@@ -63,6 +67,8 @@ class Hooks:
             return
         for key, hook in self._hooks:
             self._refuse_strange_path(key, hook, below)
+        from genoci.sandbox.hooks import host_side
+
         commands = [self._command(hook) for _, hook in self._hooks]
         self._side = self._stack.enter_context(host_side(commands, below))
 
@@ -169,6 +175,8 @@ class Hooks:
         self._send(Output(target=self._job.target.name, text=text))
 
     def _command(self, hook: Hook) -> HostCommand:
+        from genoci.sandbox.hookserver import HostCommand
+
         cwd, env = Path(self._job.folder), {"GENOCI_TARGET": self._job.target.name}
         if hook.script is not None:
             return HostCommand(_script_argv(hook.script), cwd, env)

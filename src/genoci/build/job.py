@@ -43,6 +43,10 @@ class Answer(msgspec.Struct, frozen=True, tag_field="event", tag="answer"):
     document: msgspec.Raw
 
 
+class NotOnPaper(msgspec.Struct, frozen=True, tag_field="event", tag="not_on_paper"):
+    """The target was to be built on paper, and its base has programs that must do it."""
+
+
 class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
     """A target's image, stored in the layout and not yet tagged: its manifest's descriptor.
 

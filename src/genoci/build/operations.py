@@ -15,7 +15,7 @@ from genoci.build import difference, export, fork, steps, unpack
 from genoci.build.events import AnyEvent, Failed
 from genoci.build.fork import Send
 from genoci.build.images import Images
-from genoci.build.job import Answer, Built
+from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.build.rooted import enter
 from genoci.build.shell import look_around, look_at_failed
 from genoci.build.state import deleting, using
@@ -180,7 +180,7 @@ def _call(work: Callable[[Send], T], kind: Any, on_event: OnEvent, *, terminal: 
                     return result
                 case Failed():
                     raise Refused(message)
-                case Built():
+                case Built() | NotOnPaper():
                     pass
                 case _:
                     on_event(message)

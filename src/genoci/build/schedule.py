@@ -12,7 +12,8 @@ import msgspec
 
 from genoci.build import fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
-from genoci.build.job import Answer, Built, Job
+from genoci.build.hooks import refuse_hooks
+from genoci.build.job import Answer, Built, Job, NotOnPaper
 from genoci.build.worker import needs_a_root, work
 from genoci.errors import BuildError, GenociError, Interrupted, UsageError
 from genoci.layer.compress import Compression
@@ -27,7 +28,10 @@ from genoci.spec.target import Copy, Spec, Target
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asks for; `epoch` is SOURCE_DATE_EPOCH in seconds."""
+    """What the user asks for; `epoch` is SOURCE_DATE_EPOCH in seconds.
+
+    Not `hooks`: a file whose wanted targets have any is refused.
+    """
 
     file: Path
     targets: tuple[str, ...] = ()
@@ -37,6 +41,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     compression: Compression
     keep_going: bool = False
     dated_tags: bool = True
+    hooks: bool = True
     epoch: int | None = None
 
 
@@ -63,6 +68,8 @@ def build(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
+    if not request.hooks:
+        refuse_hooks(targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
     _refuse_mixture(request)
@@ -120,12 +127,14 @@ class _Run:
         self._on_event(Started(target=target.name, number=number, total=total))
         try:
             built = self._work(self._job(target))
+            if isinstance(built, NotOnPaper):
+                built = self._work(msgspec.structs.replace(self._job(target), on_paper=False))
         except Interrupted:
             raise
         except GenociError as error:
             self._fail(fork.failure(error, target.name))
             return
-        if built is not None:
+        if isinstance(built, Built):
             self._finish(target, built)
 
     def _reason_to_skip(self, target: Target) -> str:
@@ -162,11 +171,11 @@ class _Run:
             return self._manifests[name]
         return str(self._layout.resolve_descriptor(name).digest)
 
-    def _work(self, job: Job) -> Built | None:
-        built = None
+    def _work(self, job: Job) -> Built | NotOnPaper | None:
+        built: Built | NotOnPaper | None = None
         with fork.worker(lambda send: work(job, send), target=job.target.name) as worker:
             for message in worker.messages(self._on_tick):
-                if isinstance(message, Built):
+                if isinstance(message, Built | NotOnPaper):
                     built = message
                 elif isinstance(message, Failed):
                     self._fail(message)

@@ -26,6 +26,15 @@ _LARGEST_SPARSE = 128 << 30  # bytes
 _EVERY = 8 << 20  # bytes between two progress events
 
 
+class NeedsARoot(Exception):
+    """The root has a package manager that is to do it: the target can't be built on paper."""
+
+
+def fetches(step: Install) -> bool:
+    """Whether something is looked for by name: what only a package manager can do."""
+    return any(one.name is not None or one.deps_from_repo for one in step.packages)
+
+
 def description(step: Step, folder: str) -> str:
     """The step in one piece, with host paths as the YAML file's folder sees them."""
     return _readable(_description(step, folder))
@@ -42,7 +51,7 @@ def _description(step: Step, folder: str) -> str:
             origin = f" (from {step.image})" if step.image else ""
             return f"copy{origin}: {' '.join(sources)} {step.dest}"
         case Install():
-            return f"install: {' '.join(_named(folder, one) for one in step.packages)}"
+            return f"install: {' '.join(named(folder, one) for one in step.packages)}"
         case Run():
             return f"run: {_seen_from(folder, step.script) if step.script else step.shell}"
 
@@ -53,7 +62,8 @@ def hook_description(key: str, hook: Hook, folder: str) -> str:
     return _readable(f"{key}: {words}")
 
 
-def _named(folder: str, package: Package) -> str:
+def named(folder: str, package: Package) -> str:
+    """What the YAML file calls the package."""
     if package.path is not None:
         return _seen_from(folder, package.path)
     return package.url or package.name or ""

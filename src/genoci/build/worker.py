@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genoci.build import fork, steps
 from genoci.build.fork import Send
-from genoci.build.job import Built, Job
+from genoci.build.job import Built, Job, NotOnPaper
 from genoci.build.paper import build_on_paper
 from genoci.build.rooted import build_in_a_root
 from genoci.build.straight import NotStraight, build_straight, may_be_straight
@@ -17,23 +17,25 @@ from genoci.oci.documents import Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox.landlock import restrict_writes
-from genoci.spec.target import Install, Run, Step, Target
+from genoci.spec.pinned import Pinned
+from genoci.spec.target import Install, Run, Target
 
 
 def needs_a_root(target: Target) -> bool:
     """Whether something runs: only then there are namespaces, mounts and a root filesystem."""
     if target.pre or target.post:
         return True
-    return any(isinstance(step, Run) or _from_repositories(step) for step in target.steps)
-
-
-def _from_repositories(step: Step) -> bool:
-    """Whether the image's own package manager has to fetch something."""
-    return isinstance(step, Install) and any(p.name or p.deps_from_repo for p in step.packages)
+    return any(
+        isinstance(step, Run) or (isinstance(step, Install) and steps.fetches(step))
+        for step in target.steps
+    )
 
 
 def work(job: Job, send: Send) -> None:
-    """Build the job's target and send the `Built`; everything is stored, nothing is tagged."""
+    """Build the job's target and send the `Built`; everything is stored, nothing is tagged.
+
+    Sends NotOnPaper instead if that is how the job was to be done, and can't be.
+    """
     parent = os.getppid()
     layout = Layout.at(Path(job.layout))
     state = Path(job.state)
@@ -43,9 +45,14 @@ def work(job: Job, send: Send) -> None:
             warn = steps.warner(job.target.name, send)
             warn("this kernel has no Landlock: archives are read without that confinement")
         fork.end_with(parent)
-        written = _without_a_root(job, layout, base, send)
+        try:
+            written = _without_a_root(job, layout, base, send)
+        except steps.NeedsARoot:
+            send(NotOnPaper())
+            return
+        installed: tuple[Pinned, ...] = ()
     else:
-        written = build_in_a_root(job, layout, base, send)
+        written, installed = build_in_a_root(job, layout, base, send)
     image = _finished(job, base, written)
     manifest = layout.write_image(image)
     send(
@@ -54,6 +61,7 @@ def work(job: Job, send: Send) -> None:
             digest=str(manifest.digest),
             size=manifest.size,
             layer=str(written.layer.diff_id) if written else None,
+            installed=installed,
         )
     )
 

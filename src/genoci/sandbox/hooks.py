@@ -21,8 +21,6 @@ from genoci.sandbox import hookserver, landlock
 from genoci.sandbox.hookserver import Attach, HostCommand, Request, Show, Start
 from genoci.sandbox.report import Ended, Refused, heard
 
-__all__ = ["HostCommand", "HostSide", "host_side"]
-
 _CHUNK = 1 << 16
 _LARGEST = 1 << 12  # bytes of an answer
 _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}

@@ -44,6 +44,11 @@ def arguments(parser: Parser) -> None:
         help="of new layers: gzip or zstd, with a level if you like",
     )
     add("--keep-going", action="store_true", help="after a failure, build what does not need it")
+    add(
+        "--no-hooks",
+        action="store_true",
+        help="refuse a file with pre or post, which act on the host",
+    )
     add("--no-dated-tags", action="store_true", help="tag as NAME only, not as NAME-DATE_N too")
     parser.add_json("a line of JSON for each target that is built")
 
@@ -62,6 +67,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
         compression=Compression.parse(options.compression),
         keep_going=options.keep_going,
         dated_tags=not options.no_dated_tags,
+        hooks=not options.no_hooks,
         epoch=session.settings.epoch,
     )
     progress = session.progress()
