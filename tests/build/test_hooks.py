@@ -353,7 +353,8 @@ def test_after_kill_9_nothing_is_left_of_hooks(
             assert who == "everybody", "those that died with another"
     hanging.communicate()
     assert gone(workshop)
-    assert (workshop.folder / "status").exists() == (who == "scheduler")
+    if who != "everybody":  # there the worker may have heard of it before its own end
+        assert (workshop.folder / "status").exists() == (who == "scheduler")
     assert next_build_is_as_ever(workshop)
 
 
