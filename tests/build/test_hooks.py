@@ -69,7 +69,7 @@ post: |
 """
     layers = set()
     for name in ("overlay", "copy"):
-        target(workshop, base, text, driver=Driver(name), epoch=epoch)
+        target(workshop, base, text, driver=Driver(name), epoch=epoch, use_cache=False)
         layers.add(tuple(workshop.layers("t")))
         tree = workshop.tree("t")
         assert sorted(tree.names(b"opt")) == [b"a", b"four", b"three", b"two"]
