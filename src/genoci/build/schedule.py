@@ -13,6 +13,7 @@ import msgspec
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.hooks import refuse_hooks
 from genoci.build.inputs import Inputs
 from genoci.build.plan import Decision, Planner
 from genoci.build.request import Request as Request
@@ -48,6 +49,8 @@ def build(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
+    if not request.hooks:
+        refuse_hooks(targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
     _refuse_mixture(request)
