@@ -23,6 +23,8 @@ from genoci.spec.target import Install, Run, Target
 
 def needs_a_root(target: Target) -> bool:
     """Whether something runs: only then there are namespaces, mounts and a root filesystem."""
+    if target.pre or target.post:
+        return True
     return any(
         isinstance(step, Run) or (isinstance(step, Install) and steps.fetches(step))
         for step in target.steps
