@@ -23,6 +23,9 @@ _HISTORIES = (
     (b"usr/lib/sysimage/libdnf5", b"transaction_history."),
 )
 
+# dnf is Python, which would note what it has compiled beside its modules.
+_ENVIRONMENT = {**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"}
+
 
 class Dnf:
     """`dnf install`, without weak dependencies. Signatures are checked as the root is set up."""
@@ -67,7 +70,7 @@ class _Repositories:
         return found
 
     def download(self, wanted: Sequence[str], files: Files) -> Ended:
-        options = ("--refresh", "--downloadonly")
+        options = ("-q", "--refresh", "--downloadonly")
         return self._run("install", *options, *wanted, files=files, network=True)
 
     def install(self, wanted: Sequence[str], files: Files) -> Ended:
@@ -106,7 +109,7 @@ class _Repositories:
             *arguments,
             network=network,
             shown={_CACHE: self._place.cache, **(files.shown if files else {})},
-            env=ENVIRONMENT,
+            env=_ENVIRONMENT,
             quiet=quiet,
         )
 

@@ -21,7 +21,11 @@ from genoci.spec.pinned import Pinned
 
 _CACHE = "/var/cache/zypp"  # in it: packages/REPOSITORY/PATH
 _LOCKS = "/etc/zypp/locks"
-_OWN = ((b"var/lib/zypp", b"AnonymousUniqueId"), (b"var/lib/YaST2", b"cookies"))
+_OWN = (
+    (b"var/lib/zypp", b"AnonymousUniqueId"),
+    (b"var/lib/YaST2", b"cookies"),
+    (b"var/log/zypp", b""),
+)
 _AUTOMATIC = b"var/lib/zypp/AutoInstalled"
 _WHEN = re.compile(rb"^(# AutoInstalled generated).*$", re.MULTILINE)
 _MOST = 16 << 20  # bytes of a file that is read whole
