@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from genoci.build.install import rpmdb
+from genoci.build.install.dpkg import FILES, copy_checked
 from genoci.build.install.manager import Batch, Ended, Workplace
 from genoci.errors import BuildError, StepFailed
 from genoci.package.archive import Archive
@@ -16,12 +16,10 @@ from genoci.spec.pinned import Pinned
 
 # Scripts that call systemctl reach no service manager, and are not to wait for one.
 ENVIRONMENT = {"SYSTEMD_OFFLINE": "1"}
-_SEEN = "/run/genoci"
 # What the user names is what he wants, be it older than what is there, or the same.
 _INSTALL = ("rpm", "-U", "-v", "--replacepkgs", "--oldpackage")
 _NEEDED = re.compile(r"^\s+(.+) is needed by (\S+)$", re.MULTILINE)
 _SCRIPT = re.compile(r"(%\w+)\(([^()\s]+)\) scriptlet failed, (.+)")
-_CHUNK = 1 << 20
 
 
 class Need(NamedTuple):
@@ -47,8 +45,8 @@ class Files:
 
     def __init__(self, place: Workplace, folder: Path, names: Sequence[str]) -> None:
         self._place = place
-        self.shown: Mapping[str, Path] = {_SEEN: folder} if names else {}
-        self.paths = tuple(f"{_SEEN}/{name}" for name in names)
+        self.shown: Mapping[str, Path] = {FILES: folder} if names else {}
+        self.paths = tuple(f"{FILES}/{name}" for name in names)
 
     @classmethod
     def laid_out(cls, archives: Sequence[Archive], place: Workplace) -> Files:
@@ -60,7 +58,8 @@ class Files:
             # rpm takes an argument for a pattern.
             name = re.sub(r"[^\w.+~^-]", "_", f"{archive.name}-{archive.version}", flags=re.ASCII)
             names.append(f"{number}-{name}.{archive.architecture}.rpm")
-            _copy(archive, folder / names[-1], place.where)
+            target = folder / names[-1]
+            copy_checked(archive.path.resolve(), target, archive.sha256, archive.named)
         return cls(place, folder, names)
 
     def unmet(self) -> tuple[Need, ...]:
@@ -117,16 +116,3 @@ def refuse_failure(ended: Ended, program: str, where: str) -> None:
             mend="Its last lines say why. To look around in what it left:  genoci shell --failed",
         )
 
-
-def _copy(archive: Archive, target: Path, where: str) -> None:
-    digest = hashlib.sha256()
-    with archive.path.open("rb") as source, target.open("wb") as stream:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            stream.write(chunk)
-    if digest.hexdigest() != archive.sha256:
-        raise BuildError(
-            f"{archive.named} was changed while it was read",
-            where=where,
-            mend="Build again when nothing writes to it.",
-        )
