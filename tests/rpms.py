@@ -42,7 +42,7 @@ echo program >%{{buildroot}}/usr/bin/{name}
 def spec(
     name: str, version: str = "1", *, tags: str = "", scripts: str = "", files: str = ""
 ) -> str:
-    """A spec file: /usr/share/NAME/file, and of /etc/NAME.conf and /usr/bin/NAME what `files` has."""
+    """A spec file: /usr/share/NAME/file; /etc/NAME.conf and /usr/bin/NAME if `files` has them."""
     return _HEAD.format(name=name, version=version, tags=tags, scripts=scripts, files=files)
 
 
@@ -85,7 +85,12 @@ def build_rpms(folder: Path, *specs: str) -> None:
             *("rpmbuild", "--quiet", "-bb", "--define", f"_topdir {folder}/rpmbuild"),
             *("--define", "_unpackaged_files_terminate_build 0"),
             *("--define", "clamp_mtime_to_source_date_epoch 1"),
-            *("--define", f"_rpmdir {folder}", "--define", "_build_name_fmt %%{NAME}-%%{VERSION}.rpm"),
+            *(
+                "--define",
+                f"_rpmdir {folder}",
+                "--define",
+                "_build_name_fmt %%{NAME}-%%{VERSION}.rpm",
+            ),
             *sorted(folder.glob("*.spec")),
         ],
         check=True,

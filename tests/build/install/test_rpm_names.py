@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from genoci.snapshot.driver import Driver
-from genoci.spec.pinned import Pinned
-from rpms import RpmShop, build_rpms, served, spec
+from rpms import RpmShop
 
 pytestmark = pytest.mark.parametrize("manager", ["dnf", "zypper"])
 
