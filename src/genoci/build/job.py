@@ -51,6 +51,7 @@ class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
     """A target's image, stored in the layout and not yet tagged: its manifest's descriptor.
 
     `layer` is the diff ID of the layer that the target added; None: it changed no file.
+    `newest` is the latest time in it, in nanoseconds.
     `installed` are the packages that were installed by name, and what they needed, in order.
     """
 
@@ -58,4 +59,5 @@ class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
     digest: str
     size: int
     layer: str | None
+    newest: int | None = None
     installed: tuple[Pinned, ...] = ()

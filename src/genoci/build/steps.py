@@ -43,23 +43,23 @@ def description(step: Step, folder: str) -> str:
 def _description(step: Step, folder: str) -> str:
     match step:
         case Expand():
-            return f"expand: {' '.join(_seen_from(folder, path) for path in step.sources)}"
+            return f"expand: {' '.join(seen_from(folder, path) for path in step.sources)}"
         case Copy():
             sources = step.sources
             if step.image is None:
-                sources = tuple(_seen_from(folder, path) for path in sources)
+                sources = tuple(seen_from(folder, path) for path in sources)
             origin = f" (from {step.image})" if step.image else ""
             return f"copy{origin}: {' '.join(sources)} {step.dest}"
         case Install():
             return f"install: {' '.join(named(folder, one) for one in step.packages)}"
         case Run():
-            return f"run: {_seen_from(folder, step.script) if step.script else step.shell}"
+            return f"run: {seen_from(folder, step.script) if step.script else step.shell}"
 
 
 def named(folder: str, package: Package) -> str:
     """What the YAML file calls the package."""
     if package.path is not None:
-        return _seen_from(folder, package.path)
+        return seen_from(folder, package.path)
     return package.url or package.name or ""
 
 
@@ -113,7 +113,8 @@ def _first_line(text: str) -> str:
     return first if len(first) <= 72 and not more else first[:71] + "…"
 
 
-def _seen_from(folder: str, path: str) -> str:
+def seen_from(folder: str, path: str) -> str:
+    """A host path as the YAML file's folder sees it; what lies outside, by its name alone."""
     inside = os.path.relpath(path, folder)
     return os.path.basename(path) if inside.startswith("..") else inside
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from genoci.build import fork, steps
+from genoci.build.finish import finished
 from genoci.build.fork import Send
 from genoci.build.job import Built, Job, NotOnPaper
 from genoci.build.paper import build_on_paper
@@ -53,7 +54,14 @@ def work(job: Job, send: Send) -> None:
         installed: tuple[Pinned, ...] = ()
     else:
         written, installed = build_in_a_root(job, layout, base, send)
-    image = _finished(job, base, written)
+    image = finished(
+        job.target,
+        base,
+        written.layer if written else None,
+        newest=written.newest if written else None,
+        folder=job.folder,
+        epoch=job.epoch,
+    )
     manifest = layout.write_image(image)
     send(
         Built(
@@ -61,6 +69,7 @@ def work(job: Job, send: Send) -> None:
             digest=str(manifest.digest),
             size=manifest.size,
             layer=str(written.layer.diff_id) if written else None,
+            newest=written.newest if written else None,
             installed=installed,
         )
     )
@@ -81,23 +90,3 @@ def _without_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Writte
         except NotStraight:
             pass  # it takes the longer way, to the same layer
     return build_on_paper(job, layout, base, send)
-
-
-def _finished(job: Job, base: Image, written: Written | None) -> Image:
-    """The base with the new layer and the config keys; a function of content, not of the clock."""
-    created = job.epoch * 10**9 if job.epoch is not None else None
-    if created is None:
-        created = written.newest if written else base.created_ns
-    image = base
-    if written is not None:
-        image = image.append(
-            written.layer, created=created, created_by=_history(job.target, job.folder)
-        )
-    return image.configure(
-        created=created, created_by="genoci: config", **job.target.config.given()
-    )
-
-
-def _history(target: Target, folder: str) -> str:
-    """What made the layer, in the words of the file: no path of this machine, no clock."""
-    return "; ".join(steps.description(step, folder) for step in target.steps)

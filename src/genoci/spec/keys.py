@@ -33,11 +33,7 @@ TARGET = {
     "volumes": "volumes: [/data]",
     "expose": "expose: [8080, 53/udp]",
     "platform": "platform: linux/arm64",
-}
-
-# Keys that the format has, and this version has not.
-_LATER = {
-    "cache": "every build does every step anew; delete the key",
+    "cache": "cache: 7d",
 }
 
 # What Dockerfiles, compose files and guesses call our keys, in lower case.
@@ -113,8 +109,6 @@ def unknown(key: Scalar, allowed: Collection[str]) -> Mistake:
     """A key that is none of `allowed`, with the one that its writer probably meant."""
     word = key.text.lower()
     in_target = "base" in allowed
-    if word in _LATER and "run" in allowed:
-        return Mistake(key.place, f"`{word}` is not supported yet", _LATER[word])
     what = f"there is no key {quoted(key.text)} here"
     if word in allowed:
         return Mistake(key.place, what, f"did you mean `{word}`?")
@@ -126,14 +120,8 @@ def unknown(key: Scalar, allowed: Collection[str]) -> Mistake:
         return Mistake(key.place, what, f"`{word}` stands beside `steps`, not in it")
     if in_target and word in _DEEPER:
         return Mistake(key.place, what, f"it belongs in a step: `{_DEEPER[word]}`")
-    return Mistake(key.place, what, _likely(word, list(allowed)))
-
-
-def _likely(word: str, allowed: list[str]) -> str:
-    likely = near(word, [*allowed, *_LATER])
-    if "run" in allowed and likely and likely[0] in _LATER:
-        return f"`{likely[0]}` is not supported yet"
-    return did_you_mean(word, allowed, otherwise=_all(allowed))
+    keys = list(allowed)
+    return Mistake(key.place, what, did_you_mean(word, keys, otherwise=_all(keys)))
 
 
 def means(key: Scalar, meant: str) -> bool:

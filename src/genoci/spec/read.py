@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from genoci.spec import names
+from genoci.spec.cache import read_cache
 from genoci.spec.config import read_config
 from genoci.spec.copy import read_copy
 from genoci.spec.expand import read_expand
@@ -136,7 +137,11 @@ def _target(entry: Entry, folder: Folder, problems: Problems) -> Target:
     config = read_config(given, problems)
     pre = _hooks(given, "pre", folder, problems)
     post = _hooks(given, "post", folder, problems)
-    return Target(name.text, base, tuple(steps), config, name.place, base_place, pre, post)
+    max_age = None
+    if "cache" in given:
+        with problems.collected():
+            max_age = read_cache(given["cache"])
+    return Target(name.text, base, tuple(steps), config, name.place, base_place, pre, post, max_age)
 
 
 def _base(entry: Entry, node: Mapping, given: dict[str, Node]) -> tuple[str, Place]:
