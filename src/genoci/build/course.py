@@ -95,12 +95,25 @@ class Course:
                 if result is not None:
                     self._found(target, result, None)
                     return
+            if not self._fetched(target):
+                return
             job = self._job(target)
             built = self._work(job)
             if isinstance(built, NotOnPaper):
                 built = self._work(msgspec.structs.replace(job, on_paper=False))
             if isinstance(built, Built):
                 self._keep_result(target, key, built)
+
+    def _fetched(self, target: Target) -> bool:
+        """Whether what the target has addresses of is in the state now; if not, that is told."""
+        from genoci.build import downloads
+
+        failed = downloads.fetch(
+            target, self._request.state.absolute(), self._on_event, self._on_tick
+        )
+        if failed is not None:
+            self._fail(failed)
+        return failed is None
 
     def _found(self, target: Target, result: Result, started: Started | None) -> None:
         image = self._planner.finished(target, result)

@@ -16,6 +16,7 @@ from genoci.layer.member import Placeable, Sourced
 from genoci.package import deb
 from genoci.package.archive import Archive, reopened
 from genoci.package.debian_dependencies import STATUS_FOLDER
+from genoci.package.placed import made
 from genoci.package.standing import Standing, Warn
 
 
@@ -74,9 +75,3 @@ def _entry(package: deb.Deb, sums: dict[bytes, str]) -> Iterator[Placeable]:
     name = package.identity.name.encode()
     yield made(join(STATUS_FOLDER, name), package.paragraph.rstrip(b"\n") + b"\n", package.time)
     yield made(join(STATUS_FOLDER, name + b".md5sums"), listed, package.time)
-
-
-def made(path: bytes, content: bytes, time: int) -> Sourced:
-    """A file of root's that genoci writes; the directories above it are made where they lack."""
-    entry = Entry(path, Kind.FILE, 0o644, 0, 0, time, size=len(content))
-    return Sourced(entry, lambda: iter((content,) if content else ()))

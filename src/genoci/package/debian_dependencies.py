@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from genoci.errors import ArchiveError
+from genoci.layer.entry import join
 from genoci.layer.tree import Tree
 from genoci.package import control, debian_version
-from genoci.package.root_files import content
+from genoci.package.root_files import content, folder
 
 STATUS = b"var/lib/dpkg/status"
 STATUS_FOLDER = b"var/lib/dpkg/status.d"
@@ -81,9 +82,10 @@ def registered(tree: Tree) -> Packages:
     for fields in _readable(content(tree, STATUS, _MOST_STATUS)):
         if fields["Status"].split()[-1:] == ["installed"]:
             found.add(fields)
-    for name in sorted(tree.names(STATUS_FOLDER))[:_MOST_FILES]:
+    where, names = folder(tree, STATUS_FOLDER)
+    for name in names[:_MOST_FILES]:
         if not name.endswith(b".md5sums"):
-            raw = content(tree, STATUS_FOLDER + b"/" + name, _MOST_PARAGRAPH)
+            raw = content(tree, join(where, name), _MOST_PARAGRAPH)
             for fields in _readable(raw):
                 found.add(fields)
     return found

@@ -33,7 +33,8 @@ def _compare(left: str, right: str) -> int:
         words = _weights(ours[1]), _weights(theirs[1])
         if words[0] != words[1]:
             return 1 if words[0] > words[1] else -1
-        numbers = int(ours[2] or 0), int(theirs[2] or 0)
+        # Longer than Python turns into an int, if somebody likes.
+        numbers = [(len(digits), digits) for digits in (ours[2].lstrip("0"), theirs[2].lstrip("0"))]
         if numbers[0] != numbers[1]:
             return 1 if numbers[0] > numbers[1] else -1
         left, right = left[ours.end() :], right[theirs.end() :]

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 from genoci.layer.member import Placeable
 from genoci.layer.tree import Tree
-from genoci.package import deb, deb_install, debian_dependencies, script
+from genoci.package import deb_install, debian_dependencies, script
 from genoci.package.archive import Archive, reopened
+from genoci.package.deb import Deb
+from genoci.package.rpm import Rpm
 from genoci.package.standing import Standing, Warn
 
 
@@ -29,24 +31,53 @@ def install_members(
     Raises BuildError that shows the script for a package whose scripts would have to run, unless
     it is in `skip_scripts`: before the first member; ArchiveError for a damaged package.
     """
-    debs = [(archive, _read(archive)) for archive in archives if archive.family == "deb"]
-    script.refuse(
-        one for archive, package in debs if archive not in skip_scripts for one in package.scripts()
-    )
-    _tell_unmet([package for _, package in debs], tree, warn)
+    debs = [(one, _deb(one)) for one in archives if one.family == "deb"]
+    rpms = [(one, _rpm(one)) for one in archives if one.family == "rpm"]
+    scripts = [(archive, one) for archive, deb in debs for one in deb.scripts()]
+    scripts += [(archive, one) for archive, rpm in rpms for one in rpm.scripts()]
+    script.refuse(one for archive, one in scripts if archive not in skip_scripts)
     standing = Standing(tree)
-    for archive, package in debs:
-        yield from deb_install.members(archive, package, standing, warn)
+    if debs:
+        _tell(_unmet_of_debs([package for _, package in debs], tree, warn), warn)
+        for archive, deb in debs:
+            yield from deb_install.members(archive, deb, standing, warn)
+    if rpms:
+        yield from _members_of_rpms(rpms, tree, standing, epoch, warn)
 
 
-def _read(archive: Archive) -> deb.Deb:
+def _members_of_rpms(
+    batch: Sequence[tuple[Archive, Rpm]],
+    tree: Tree,
+    standing: Standing,
+    epoch: int | None,
+    warn: Warn,
+) -> Iterator[Placeable]:
+    from genoci.package import rpm_install
+
+    there = rpm_install.database(tree)
+    _tell(rpm_install.unmet(batch, there, standing), warn)
+    for archive, package in batch:
+        yield from rpm_install.members(archive, package, tree, standing, warn)
+    yield from rpm_install.registered(there, [package for _, package in batch], epoch, warn)
+
+
+def _deb(archive: Archive) -> Deb:
+    from genoci.package import deb
+
     with reopened(archive) as fd:
         return deb.read(fd, archive.named)
 
 
-def _tell_unmet(batch: Sequence[deb.Deb], tree: Tree, warn: Warn) -> None:
-    if not batch:
-        return
+def _rpm(archive: Archive) -> Rpm:
+    from genoci.package import rpm, rpm_dependencies
+
+    with reopened(archive) as fd:
+        package = rpm.read(fd, archive.named)
+    rpm_dependencies.check_features(package.header, archive.named)
+    return package
+
+
+def _unmet_of_debs(batch: Sequence[Deb], tree: Tree, warn: Warn) -> list[str]:
     there = debian_dependencies.registered(tree)
     for package in batch:
         before = there.names.get(package.identity.name)
@@ -55,9 +86,13 @@ def _tell_unmet(batch: Sequence[deb.Deb], tree: Tree, warn: Warn) -> None:
                 f"{package.identity.name} {before} is in this root already, and no package manager:"
                 f" what {package.identity.version} no longer has stays"
             )
-    if unmet := debian_dependencies.unmet([package.fields for package in batch], there):
+    return debian_dependencies.unmet([package.fields for package in batch], there)
+
+
+def _tell(unmet: list[str], warn: Warn) -> None:
+    if unmet:
+        shown = f"{'; '.join(unmet[:40])}{'; …' if len(unmet) > 40 else ''}"
         warn(
-            f"this root has no package manager, and not all that its packages need:"
-            f" {'; '.join(unmet[:40])}{'; …' if len(unmet) > 40 else ''}",
+            f"this root has no package manager, and not all that its packages need: {shown}",
             "Install these packages too, unless the image has them by other means.",
         )

@@ -32,6 +32,15 @@ def content(tree: Tree, path: bytes, most: int) -> bytes:
     return b"".join(parts)
 
 
+def folder(tree: Tree, path: bytes) -> tuple[bytes, list[bytes]]:
+    """The directory that `path` leads to, and the names in it; itself and none if there is none."""
+    try:
+        found = resolve(tree, path)
+    except ArchiveError:
+        found = None
+    return (path, []) if found is None else (found, sorted(tree.names(found)))
+
+
 Ids = Callable[[str], int | None]
 """The number of a user or a group, by its name; None: the root has none of that name."""
 

@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 from array import array
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from genoci.errors import ArchiveError
@@ -43,7 +44,7 @@ class Header:
 
     def __init__(self, raw: bytes, named: str) -> None:
         self.raw = raw
-        self._named = named
+        self.named = named
         entries, _ = struct.unpack_from(">II", raw, len(MAGIC))
         self._data = len(MAGIC) + 8 + _INDEX.size * entries
         self._last_end = raw.rfind(b"\0")  # where the last text can end
@@ -64,7 +65,29 @@ class Header:
 
     def _damaged(self, tag: int) -> ArchiveError:
         what = f"the header of the package is damaged: its tag {tag} makes no sense"
-        return ArchiveError(what, where=self._named, mend=FETCH_AGAIN)
+        return ArchiveError(what, where=self.named, mend=FETCH_AGAIN)
+
+    def slots(self) -> Iterable[tuple[int, Slot]]:
+        return self._slots.items()
+
+    def index(self) -> bytes:
+        """The entries that say where the values are, as they stand."""
+        return self.raw[len(MAGIC) + 8 : self._data]
+
+    def data(self) -> bytes:
+        return self.raw[self._data :]
+
+    def stored(self, slot: Slot) -> bytes:
+        """The values of a tag as they stand, but no more of them than the header holds."""
+        begin = end = self._data + slot.offset
+        if slot.type in _WIDTH:
+            return self.raw[begin : begin + _WIDTH[slot.type] * slot.length]
+        for _ in range(min(slot.length, _MOST_VALUES)):
+            found = self.raw.find(b"\0", end)
+            if found < 0:
+                break
+            end = found + 1
+        return self.raw[begin:end]
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._slots
@@ -121,6 +144,17 @@ class Header:
             raise self._damaged(tag)
         begin = self._data + slot.offset
         return self.raw[begin : begin + slot.length]
+
+
+def parse(raw: bytes, named: str) -> Header:
+    """The header that `raw` is, all of it. Raises ArchiveError for none."""
+    if len(raw) < len(MAGIC) + 8 or raw[:3] != MAGIC[:3]:
+        raise ArchiveError("is no header of an rpm package", where=named)
+    entries, size = struct.unpack_from(">II", raw, len(MAGIC))
+    length = len(MAGIC) + 8 + _INDEX.size * entries + size
+    if not 0 < entries <= _MOST_ENTRIES or length != len(raw):
+        raise ArchiveError("is no header of an rpm package", where=named)
+    return Header(raw, named)
 
 
 def read(fd: int, offset: int, named: str, *, most: int = _MOST_DATA) -> Header:

@@ -40,6 +40,9 @@ _SETTINGS = {
     "Dpkg::Use-Pty": "0",
 }
 
+# What is in the cache is not printed as something to fetch.
+_WITHOUT_A_CACHE = ("install", "-o", "Dir::Cache::Archives=nothing/")
+
 
 class Apt:
     family = "deb"
@@ -122,7 +125,7 @@ class _Installation:
     def _plan(self) -> list[Planned]:
         if self._batch.pins is not None:
             self._check_pins(self._batch.pins)
-        done = self._apt("install", "--print-uris", "--", *self._wanted, quiet=True)
+        done = self._apt(*_WITHOUT_A_CACHE, "--print-uris", "--", *self._wanted, quiet=True)
         if done.status != 0:
             if self._update_once():
                 return self._plan()
