@@ -149,7 +149,7 @@ class RpmShop(Workshop):
 
     def says(self, base: str, command: str) -> str:
         """What a command prints in an image."""
-        outcome = self.install(f"says:\n  base: {base}\n  run: |\n    {command}\n")
+        outcome = self.install(f"says:\n  base: {base}\n  cache: never\n  run: |\n    {command}\n")
         assert outcome.ok, outcome.failed
         return self.output()
 

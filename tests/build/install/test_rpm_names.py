@@ -33,7 +33,7 @@ def test_twice_the_same_gives_the_same_layer_whichever_driver_made_it(
     digests = set()
     for driver in ("copy", "overlay", "overlay"):
         outcome = shop.install(
-            f"same: {{base: {manager}, install: app epochal}}", driver=Driver(driver)
+            f"same: {{base: {manager}, cache: never, install: app epochal}}", driver=Driver(driver)
         )
         assert outcome.ok, outcome.failed
         digests.add(str(shop.image("same").layers[-1].descriptor.digest))
@@ -77,7 +77,7 @@ def test_a_script_that_fails_fails_the_target(shop: RpmShop, manager: str) -> No
 
 
 def test_nothing_is_downloaded_twice(shop: RpmShop, manager: str) -> None:
-    yaml = f"plain: {{base: {manager}, install: plain}}"
+    yaml = f"plain: {{base: {manager}, cache: never, install: plain}}"
     assert shop.install(yaml).ok
     cached = [path for path in shop.state.rglob("plain-2.rpm")]
     times = [path.stat().st_mtime_ns for path in cached]
