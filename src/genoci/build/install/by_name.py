@@ -110,6 +110,14 @@ def _install(
         remove_others(place.cache, ".rpm", {pin.sha256 for pin in batch.pins})
     downloaded = repositories.download(wanted, files)
     refuse_unknown(downloaded, place.where)
+    if downloaded.status != 0 and batch.pins is not None:
+        raise StepFailed(
+            f"{repositories.name} can't install exactly what the lock file names",
+            status=downloaded.status,
+            tail=downloaded.tail,
+            where=place.where,
+            mend=f"Has the base changed since, or the list of packages? {AGAIN}",
+        )
     refuse_failure(downloaded, repositories.name, place.where)
     found = downloads(place.cache, ".rpm")
     if batch.pins is not None:
