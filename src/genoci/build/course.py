@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -21,7 +22,15 @@ from genoci.oci.digest import Digest
 from genoci.oci.documents import Descriptor
 from genoci.oci.layout import Layout
 from genoci.oci.publish import publish
+from genoci.spec.pinned import Pinned
 from genoci.spec.target import Copy, Spec, Target
+
+
+class Publisher(Protocol):
+    def __call__(
+        self, images: Mapping[str, Descriptor], *, cached: Collection[Descriptor]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Make known that these images and cache entries are stored; the images' tags."""
 
 
 class _Done(NamedTuple):
@@ -33,7 +42,11 @@ class _Done(NamedTuple):
 
 
 class Course:
-    """A context manager: its end makes known what was not yet."""
+    """A context manager: its end makes known what was not yet.
+
+    `publisher` tags what is done, as `publish` does. `anew` are targets whose own build is needed,
+    whatever the cache has. `installed` is what the targets that were built fetched by name.
+    """
 
     def __init__(
         self,
@@ -43,18 +56,27 @@ class Course:
         planner: Planner,
         on_event: Callable[[AnyEvent], None],
         on_tick: Callable[[], None],
+        *,
+        publisher: Publisher | None = None,
+        anew: Collection[str] = (),
     ) -> None:
         self._request = request
         self._layout = layout
         self._planner = planner
-        self._keep = spec.keep
+        self._publisher = publisher or partial(
+            publish,
+            layout,
+            date=datetime.date.today().isoformat() if request.dated_tags else None,
+            keep=spec.keep,
+        )
+        self._anew = anew
         self._on_event = on_event
         self._on_tick = on_tick
-        self._date = datetime.date.today().isoformat() if request.dated_tags else None
         self._done: dict[str, _Done] = {}
         self.built: list[Finished] = []
         self.failed: list[Failed] = []
         self.skipped: list[Skipped] = []
+        self.installed: dict[str, tuple[Pinned, ...]] = {}
 
     def __enter__(self) -> Course:
         return self
@@ -73,7 +95,7 @@ class Course:
             because = decision.reasons if self._request.explain else ()
             started = Started(target=target.name, number=number, total=total, because=because)
             assert decision.key is not None, "what it stands on was built before it"
-            if decision.result is not None:
+            if decision.result is not None and target.name not in self._anew:
                 self._found(target, decision.result, started)
                 return
             self._publish()
@@ -90,7 +112,7 @@ class Course:
         with state.building(
             self._request.state, key.digest, on_wait=lambda: self._on_event(wait)
         ) as waited:
-            if waited:
+            if waited and target.name not in self._anew:
                 result = self._planner.again(target, key).result
                 if result is not None:
                     self._found(target, result, None)
@@ -122,6 +144,7 @@ class Course:
         self._done[target.name] = _Done(manifest, started)
 
     def _keep_result(self, target: Target, key: Key, built: Built) -> None:
+        self.installed[target.name] = built.installed
         manifest = Descriptor(built.media_type, Digest.parse(built.digest), built.size)
         image = self._layout.image(manifest.digest)
         self._planner.have(target.name, image, manifest.digest)
@@ -138,11 +161,8 @@ class Course:
         if not self._done:
             return
         done, self._done = self._done, {}
-        tags = publish(
-            self._layout,
+        tags = self._publisher(
             {name: it.manifest for name, it in done.items()},
-            date=self._date,
-            keep=self._keep,
             cached=[it.entry for it in done.values() if it.entry],
         )
         for name, it in done.items():
@@ -183,6 +203,7 @@ class Course:
             epoch=request.epoch,
             on_paper=not needs_a_root(target),
             failed_before=bool(self.failed),
+            pins=self._planner.pins(target),
         )
 
     def _manifest(self, name: str) -> str | None:
