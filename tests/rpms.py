@@ -11,10 +11,11 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from genoci.build.schedule import Outcome
+from genoci.build.schedule import Outcome, Request, lock
 from genoci.layer.compress import Compression
 from workshop import Workshop
 
+_EPOCH = 1_700_000_000
 _HEAD = """\
 Name: {name}
 Version: {version}
@@ -143,9 +144,23 @@ class RpmShop(Workshop):
         settings = {
             "compression": Compression.parse("none"),
             "dated_tags": False,
-            "epoch": 1_700_000_000,
+            "epoch": _EPOCH,
         }
         return self.build(yaml, *targets, **(settings | options))
+
+    def lock(self, yaml: str) -> None:
+        """Write the lock file for it."""
+        relocked = lock(
+            Request(
+                file=self.write("genoci.yaml", yaml),
+                layout=self.layout_path,
+                state=self.state,
+                compression=Compression.parse("none"),
+                epoch=_EPOCH,
+            ),
+            self.events.append,
+        )
+        assert relocked.written, relocked
 
     def says(self, base: str, command: str) -> str:
         """What a command prints in an image."""

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from genoci.build.install.dpkg import FILES
 from genoci.build.install.downloads import Download, downloads
+from genoci.build.install.dpkg import FILES
 from genoci.build.install.manager import Batch, Ended, Workplace
 from genoci.errors import BuildError, StepFailed
 from genoci.layer.resolve import resolve
@@ -176,7 +176,7 @@ def _pinned(new: Sequence[Installed], place: Workplace) -> tuple[Pinned, ...]:
                 version=package.version,
                 architecture=package.architecture,
                 sha256=download.sha256,
-                source=_address(f"{package.name}={package.version}", place),
+                source=_address(f"{package.name}={package.version}", place) or download.name,
             )
         )
     return tuple(pinned)

@@ -205,7 +205,7 @@ def _pinned(
             version=row.version,
             architecture=row.architecture,
             sha256=headers[row.header].sha256,
-            source=sources.get(headers[row.header], ""),
+            source=sources.get(headers[row.header], headers[row.header].name),
         )
         for row in known
     )
