@@ -148,29 +148,31 @@ class RpmShop(Workshop):
         }
         return self.build(yaml, *targets, **(settings | options))
 
-    def lock(self, yaml: str) -> None:
-        """Write the lock file for it."""
-        relocked = lock(
-            Request(
-                file=self.write("genoci.yaml", yaml),
-                layout=self.layout_path,
-                state=self.state,
-                compression=Compression.parse("none"),
-                epoch=_EPOCH,
-            ),
-            self.events.append,
-        )
-        assert relocked.written, relocked
-
     def says(self, base: str, command: str) -> str:
         """What a command prints in an image."""
         outcome = self.install(f"says:\n  base: {base}\n  cache: never\n  run: |\n    {command}\n")
         assert outcome.ok, outcome.failed
         return self.output()
 
-    def layer(self, tag: str) -> dict[str, tarfile.TarInfo]:
-        """The members of the uppermost layer, but for directories."""
-        descriptor = self.image(tag).layers[-1].descriptor
-        blob = self.layout_path / "blobs" / "sha256" / descriptor.digest.hex
-        with tarfile.open(blob) as archive:
-            return {one.name: one for one in archive if not one.isdir()}
+
+def make_lock_file(workshop: Workshop, yaml: str) -> None:
+    """What `genoci lock` does."""
+    relocked = lock(
+        Request(
+            file=workshop.write("genoci.yaml", yaml),
+            layout=workshop.layout_path,
+            state=workshop.state,
+            compression=Compression.parse("none"),
+            epoch=_EPOCH,
+        ),
+        workshop.events.append,
+    )
+    assert relocked.written, relocked
+
+
+def layer_of(workshop: Workshop, tag: str) -> dict[str, tarfile.TarInfo]:
+    """The members of an image's uppermost layer, but for directories."""
+    descriptor = workshop.image(tag).layers[-1].descriptor
+    blob = workshop.layout_path / "blobs" / "sha256" / descriptor.digest.hex
+    with tarfile.open(blob) as archive:
+        return {one.name: one for one in archive if not one.isdir()}

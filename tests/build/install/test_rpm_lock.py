@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rpms import RpmShop, build_rpms, served, spec
+from rpms import RpmShop, build_rpms, make_lock_file, served, spec
 
 pytestmark = pytest.mark.parametrize("manager", ["dnf", "zypper"])
 
@@ -45,7 +45,7 @@ def market(shop: RpmShop, tmp_path: Path, manager: str) -> Iterator[Market]:
         shop.write("m.repo", f"[m]\nname=m\nbaseurl={address}\ngpgcheck=0\n")
         market = Market(shop, tmp_path, manager)
         market.offer("app-1", "lib-1")
-        shop.lock(market.yaml)
+        make_lock_file(shop, market.yaml)
         yield market
     (shop.folder / "genoci.lock").unlink(missing_ok=True)
 
