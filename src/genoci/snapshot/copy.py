@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
 from genoci.layer.tree import LiveTree, xattr_names
 from genoci.oci.digest import Digest
+from genoci.snapshot import marks
 from genoci.snapshot.driver import Active, Candidate
+from genoci.snapshot.marks import Mark
 from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
 from genoci.snapshot.store import Place, Store
 
 _CHUNK = 1 << 20
-_CANNOT_SHARE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
+_NOT_HERE = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS)
+_NOT_THIS = (errno.EINVAL, errno.EPERM, errno.ETXTBSY)  # a file without checksums, a swap file
 
 
 class Copy:
@@ -50,6 +53,7 @@ class Copy:
             fs = place.path / "fs"
             if chain:
                 copy_tree(chain[0], fs)
+                marks.record(fs, place.path)
             else:
                 os.utime(fs, ns=(0, 0))
             with _mounted(place, chain) as active:
@@ -70,19 +74,36 @@ class Copy:
 
 @contextlib.contextmanager
 def _mounted(place: Place, chain: list[Path]) -> Iterator[Active]:
-    with MountedRoot(place, has_parent=bool(chain), nominate=candidates) as active:
+    def nominate(fs: Path, parent: Path | None) -> Iterator[Candidate]:
+        return candidates(fs, parent, marks.recorded(place.path))
+
+    with MountedRoot(place, has_parent=bool(chain), nominate=nominate) as active:
         if chain:
             bind(chain[0], place.path / PARENT, read_only=True)
         bind(place.path / "fs", place.path / ROOT)
         yield active
 
 
-def candidates(fs: Path, parent: Path | None) -> Iterator[Candidate]:
-    """Every path of both trees: nothing tells which were touched."""
-    for top in (fs, parent):
-        if top is not None:
-            with LiveTree(top) as tree:
-                yield from (Candidate(path) for path in tree.paths())
+def candidates(
+    fs: Path, parent: Path | None, known: Mapping[bytes, Mark] | None
+) -> Iterator[Candidate]:
+    """What is not as it was `known` to be after the copy; without that, every path of both trees.
+
+    Another content, owner, mode, attribute, name or number of names: each changes the ctime.
+    """
+    if known is None:
+        for top in (fs, parent):
+            if top is not None:
+                with LiveTree(top) as tree:
+                    yield from (Candidate(path) for path in tree.paths())
+        return
+    gone = set(known)
+    with LiveTree(fs) as tree:
+        for path, status in tree.walk():
+            gone.discard(path)
+            if known.get(path) != marks.mark(status):
+                yield Candidate(path)
+    yield from map(Candidate, gone)
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -176,10 +197,11 @@ class _Copying:
         try:
             linux.ficlone(old, new)
         except OSError as error:
-            if error.errno not in _CANNOT_SHARE:
+            if error.errno not in (*_NOT_HERE, *_NOT_THIS):
                 raise
-            self._shares = False
-        return self._shares
+            self._shares = error.errno in _NOT_THIS
+            return False
+        return True
 
 
 def _through(directory: int, name: bytes) -> bytes:
@@ -224,7 +246,7 @@ def _copy_range(old: int, new: int, offset: int, length: int) -> None:
                 return
             offset += done
     except OSError as error:
-        if error.errno not in _CANNOT_SHARE:
+        if error.errno not in (*_NOT_HERE, *_NOT_THIS):
             raise
         while offset < end:
             chunk = os.pread(old, min(_CHUNK, end - offset), offset)
