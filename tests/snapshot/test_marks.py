@@ -24,8 +24,9 @@ EVERYTHING = {"dir", "dir/sub", "dir/sub/deep", "dir/file", "a", "b", "link", "f
 
 
 @pytest.fixture
-def copy(tmp_path: Path, namespace: None) -> Copy:
-    return with_a_base(tmp_path / "state")
+def based(tmp_path: Path, namespace: None) -> Callable[[], Copy]:
+    """To be called in the namespace."""
+    return lambda: with_a_base(tmp_path / "state")
 
 
 def with_a_base(folder: Path) -> Copy:
@@ -54,7 +55,8 @@ def overwrite(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_nothing_is_nominated_where_nothing_was_touched(copy: Copy) -> None:
+def test_nothing_is_nominated_where_nothing_was_touched(based: Callable[[], Copy]) -> None:
+    copy = based()
     with copy.prepare(BASE) as active:
         (active.root / "dir" / "file").read_text()
         list((active.root / "dir").iterdir())
@@ -89,7 +91,8 @@ TOUCHES: dict[str, tuple[Callable[[Path], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("touch", TOUCHES)
-def test_what_was_touched_is_nominated(copy: Copy, touch: str) -> None:
+def test_what_was_touched_is_nominated(based: Callable[[], Copy], touch: str) -> None:
+    copy = based()
     change, expected = TOUCHES[touch]
     with copy.prepare(BASE) as active:
         change(active.root)
@@ -98,7 +101,8 @@ def test_what_was_touched_is_nominated(copy: Copy, touch: str) -> None:
         assert expected <= found <= expected | parents
 
 
-def test_what_is_touched_at_once_is_nominated(copy: Copy) -> None:
+def test_what_is_touched_at_once_is_nominated(based: Callable[[], Copy]) -> None:
+    copy = based()
     for _ in range(50):
         with copy.prepare(BASE) as active:
             overwrite(active.root / "dir" / "file")
@@ -148,14 +152,16 @@ def sealed(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_missing_or_damaged_is_not_believed(copy: Copy, damage: str) -> None:
+def test_what_is_missing_or_damaged_is_not_believed(based: Callable[[], Copy], damage: str) -> None:
+    copy = based()
     with copy.prepare(BASE) as active:
         (active.root / "a").unlink()
         DAMAGES[damage](active.root.parent / marks.NAME)
         assert nominated(active) == EVERYTHING
 
 
-def test_a_root_kept_and_opened_again_is_known_still(copy: Copy) -> None:
+def test_a_root_kept_and_opened_again_is_known_still(based: Callable[[], Copy]) -> None:
+    copy = based()
     with copy.prepare(BASE) as active:
         overwrite(active.root / "dir" / "file")
         active.keep("checkout")
@@ -168,13 +174,17 @@ def test_a_root_kept_and_opened_again_is_known_still(copy: Copy) -> None:
             assert nominated(active) == expected
 
 
-def test_a_snapshot_keeps_no_marks(copy: Copy, tmp_path: Path) -> None:
+def test_a_snapshot_keeps_no_marks(based: Callable[[], Copy], tmp_path: Path) -> None:
+    copy = based()
     with copy.prepare(BASE) as active:
         active.commit(Digest.of(b"other"))
     assert not list(tmp_path.rglob(marks.NAME))
 
 
-def test_in_a_copy_that_somebody_made_nothing_is_believed(copy: Copy, tmp_path: Path) -> None:
+def test_in_a_copy_that_somebody_made_nothing_is_believed(
+    based: Callable[[], Copy], tmp_path: Path
+) -> None:
+    copy = based()
     with copy.prepare(BASE) as active:
         place = active.root.parent
         subprocess.run(["cp", "-a", place / "fs", place / marks.NAME, tmp_path], check=True)
