@@ -15,8 +15,9 @@ import pytest
 from filesystems import mounted
 from genoci.oci.digest import Digest
 from genoci.snapshot import marks
-from genoci.snapshot.copy import Copy, candidates
+from genoci.snapshot.copy import Copy
 from genoci.snapshot.driver import Active
+from genoci.snapshot.root import Snapshots
 from genoci.snapshot.store import Store
 
 BASE = Digest.of(b"base")
@@ -24,13 +25,13 @@ EVERYTHING = {"dir", "dir/sub", "dir/sub/deep", "dir/file", "a", "b", "link", "f
 
 
 @pytest.fixture
-def based(tmp_path: Path, namespace: None) -> Callable[[], Copy]:
+def based(tmp_path: Path, namespace: None) -> Callable[[], Snapshots]:
     """To be called in the namespace."""
     return lambda: with_a_base(tmp_path / "state")
 
 
-def with_a_base(folder: Path) -> Copy:
-    driver = Copy(Store(folder))
+def with_a_base(folder: Path) -> Snapshots:
+    driver = Snapshots(Store(folder, Copy()))
     with driver.prepare(None) as active:
         root = active.root
         (root / "dir" / "sub").mkdir(parents=True)
@@ -55,7 +56,7 @@ def overwrite(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_nothing_is_nominated_where_nothing_was_touched(based: Callable[[], Copy]) -> None:
+def test_nothing_is_nominated_where_nothing_was_touched(based: Callable[[], Snapshots]) -> None:
     copy = based()
     with copy.prepare(BASE) as active:
         (active.root / "dir" / "file").read_text()
@@ -91,7 +92,7 @@ TOUCHES: dict[str, tuple[Callable[[Path], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("touch", TOUCHES)
-def test_what_was_touched_is_nominated(based: Callable[[], Copy], touch: str) -> None:
+def test_what_was_touched_is_nominated(based: Callable[[], Snapshots], touch: str) -> None:
     copy = based()
     change, expected = TOUCHES[touch]
     with copy.prepare(BASE) as active:
@@ -101,7 +102,7 @@ def test_what_was_touched_is_nominated(based: Callable[[], Copy], touch: str) ->
         assert expected <= found <= expected | parents
 
 
-def test_what_is_touched_at_once_is_nominated(based: Callable[[], Copy]) -> None:
+def test_what_is_touched_at_once_is_nominated(based: Callable[[], Snapshots]) -> None:
     copy = based()
     for _ in range(50):
         with copy.prepare(BASE) as active:
@@ -152,7 +153,7 @@ def sealed(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_missing_or_damaged_is_not_believed(based: Callable[[], Copy], damage: str) -> None:
+def test_what_is_missing_or_damaged_is_not_believed(based: Callable[[], Snapshots], damage: str) -> None:
     copy = based()
     with copy.prepare(BASE) as active:
         (active.root / "a").unlink()
@@ -160,7 +161,7 @@ def test_what_is_missing_or_damaged_is_not_believed(based: Callable[[], Copy], d
         assert nominated(active) == EVERYTHING
 
 
-def test_a_root_kept_and_opened_again_is_known_still(based: Callable[[], Copy]) -> None:
+def test_a_root_kept_and_opened_again_is_known_still(based: Callable[[], Snapshots]) -> None:
     copy = based()
     with copy.prepare(BASE) as active:
         overwrite(active.root / "dir" / "file")
@@ -174,7 +175,7 @@ def test_a_root_kept_and_opened_again_is_known_still(based: Callable[[], Copy]) 
             assert nominated(active) == expected
 
 
-def test_a_snapshot_keeps_no_marks(based: Callable[[], Copy], tmp_path: Path) -> None:
+def test_a_snapshot_keeps_no_marks(based: Callable[[], Snapshots], tmp_path: Path) -> None:
     copy = based()
     with copy.prepare(BASE) as active:
         active.commit(Digest.of(b"other"))
@@ -182,15 +183,14 @@ def test_a_snapshot_keeps_no_marks(based: Callable[[], Copy], tmp_path: Path) ->
 
 
 def test_in_a_copy_that_somebody_made_nothing_is_believed(
-    based: Callable[[], Copy], tmp_path: Path
+    based: Callable[[], Snapshots], tmp_path: Path
 ) -> None:
     copy = based()
     with copy.prepare(BASE) as active:
         place = active.root.parent
         subprocess.run(["cp", "-a", place / "fs", place / marks.NAME, tmp_path], check=True)
-    known = marks.recorded(tmp_path)
-    assert known is not None
-    found = candidates(tmp_path / "fs", None, known)
+    assert marks.recorded(tmp_path) is not None
+    found = Copy().candidates(tmp_path, None)
     assert {os.fsdecode(candidate.path) for candidate in found} == EVERYTHING
 
 

@@ -13,6 +13,7 @@ import pytest
 from genoci.errors import BuildError
 from genoci.oci.digest import Digest
 from genoci.snapshot.overlay import MOST_LAYERS, Overlay
+from genoci.snapshot.root import Snapshots
 from genoci.snapshot.store import Store
 
 if TYPE_CHECKING:
@@ -136,14 +137,15 @@ def test_more_layers_than_the_kernel_takes_are_an_error_with_the_mend(bench: Ben
     assert not [name for name in os.listdir(bench.state / "many") if name.startswith("active-")]
 
 
-def stacked(folder: Path, number: int) -> tuple[Overlay, Digest]:
+def stacked(folder: Path, number: int) -> tuple[Snapshots, Digest]:
     """As many snapshots, each on the one before."""
-    store = Store(folder)
+    store = Store(folder, Overlay())
     below = None
     for name in range(number):
         with store.place(below) as place:
+            (place.path / "fs").mkdir()
             (place.path / "fs" / str(name)).touch()
             below = Digest.of(b"%d" % name)
             place.commit(below)
     assert below is not None
-    return Overlay(store), below
+    return Snapshots(store), below

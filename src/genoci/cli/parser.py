@@ -16,7 +16,7 @@ from genoci.errors import UsageError
 from genoci.spec.wording import near
 
 KINDS = ("auto", "tty", "plain", "json", "quiet")
-DRIVERS = ("auto", "overlay", "copy")
+DRIVERS = ("auto", "overlay", "btrfs", "copy")
 _WITH_A_VALUE = ("--layout", "--state", "--progress")
 _WITHOUT = ("--debug", "--json")
 _ALONE = ("--help", "-h", "--version")

@@ -70,7 +70,7 @@ def _driver(place: Path, driver: Driver, state: Path) -> Finding:
     def inside(found: IdMap) -> Finding:
         said: list[str] = []
         chosen = probe.pick(driver, place, found.key, warn=said.append)
-        name = type(chosen).__name__.lower()
+        name = type(chosen.trees).__name__.lower()
         asked = "picked" if driver.name == "auto" else "asked for"
         reason = f": {said[0].replace(str(place), str(state))}" if said else ""
         return Finding(GROUP, "driver", "limited" if said else "ok", f"{name}, {asked}{reason}")
@@ -97,6 +97,25 @@ def _reflink(place: Path) -> Finding:
         return Finding(GROUP, "reflink", "note", what)
 
     return in_a_process(inside)
+
+
+def _btrfs(driver: Driver, state: Path) -> Finding:
+    """Only where it is asked for, or could be: the others do without it."""
+    place = state if driver.btrfs is None else Path(driver.btrfs)
+    if driver.name != "btrfs" and not (place.exists() and is_btrfs(place)):
+        return Finding(GROUP, "btrfs", "note", "not asked for, and the state is not on one")
+
+    def inside(found: IdMap) -> Finding:
+        snapshots = probe.pick(Driver("btrfs", driver.btrfs), state, found.key, warn=lambda _: None)
+        with snapshots.prepare(None):
+            pass
+        allowed = os.getuid() == 0 or "user_subvol_rm_allowed" in mount_of(place).options
+        what = f"subvolumes are made and deleted in {place}"
+        if not allowed:
+            return Finding(GROUP, "btrfs", "limited", what, _SLOWLY)
+        return Finding(GROUP, "btrfs", "ok", what)
+
+    return in_a_namespace(inside, state, place)
 
 
 def _size(count: int) -> str:
