@@ -153,7 +153,9 @@ def sealed(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_missing_or_damaged_is_not_believed(based: Callable[[], Snapshots], damage: str) -> None:
+def test_what_is_missing_or_damaged_is_not_believed(
+    based: Callable[[], Snapshots], damage: str
+) -> None:
     copy = based()
     with copy.prepare(BASE) as active:
         (active.root / "a").unlink()

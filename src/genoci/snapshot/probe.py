@@ -19,7 +19,7 @@ from genoci.snapshot.store import Store
 
 DRIVERS = ("auto", "overlay", "btrfs", "copy")
 _BTRFS_MEND = "Put the state on one (--state), or have one made: `lpack setup`; or use overlay."
-_MEND = "Put the state on a local filesystem such as ext4, XFS or btrfs (--state), or use copy."
+MEND = "Put the state on a local filesystem such as ext4, XFS or btrfs (--state), or use copy."
 
 
 class Unfit(Exception):
@@ -47,7 +47,7 @@ def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]
         except Unfit as reason:
             if name == "overlay":
                 raise MachineError(
-                    f"the driver overlay does not work in {state}: {reason}", mend=_MEND
+                    f"the driver overlay does not work in {state}: {reason}", mend=MEND
                 ) from reason
             how = ", sharing blocks" if shares_blocks(state) else ""
             warn(f"the driver overlay does not work in {state} ({reason}): copying instead{how}")

@@ -34,7 +34,9 @@ def namespaces(place: Path | None) -> Iterator[Finding]:
     yield looked_at(
         NAMESPACES, "network", lambda: in_a_namespace(_network_namespace), failing="limited"
     )
-    yield looked_at(NAMESPACES, "container", lambda: in_a_namespace(lambda _: _container(place), place))
+    yield looked_at(
+        NAMESPACES, "container", lambda: in_a_namespace(lambda _: _container(place), place)
+    )
 
 
 def confinement() -> Iterator[Finding]:

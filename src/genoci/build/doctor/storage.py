@@ -4,84 +4,53 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from genoci import linux
-from genoci.build.doctor.apart import in_a_namespace, in_a_process
+from genoci.build.doctor.apart import in_a_namespace, in_a_process, workplace
 from genoci.build.doctor.finding import Finding, looked_at
+from genoci.build.doctor.mounts import mount_of
+from genoci.errors import MachineError
 from genoci.sandbox import landlock
 from genoci.sandbox.idmap import IdMap
 from genoci.snapshot import probe
+from genoci.snapshot.btrfs import is_btrfs
 from genoci.snapshot.driver import Driver
 
 GROUP = "snapshots"
-_LITTLE = 1 << 30  # bytes: less than the root filesystem of a distribution
 
 
-def snapshots(place: Path, driver: Driver, state: Path) -> Iterator[Finding]:
-    """The driver that a build would take, and each that could be; tried in `place`."""
-    yield looked_at(GROUP, "driver", lambda: _driver(place, driver, state))
+def snapshots(place: Path, driver: Driver) -> Iterator[Finding]:
+    """The driver that a build would take, and each that could be; tried in `place`, in the state.
+
+    With a directory on a btrfs, that driver is tried there.
+    """
+    yield looked_at(GROUP, "driver", lambda: _driver(place, driver))
     yield looked_at(GROUP, "overlay", lambda: _overlay(place), failing="limited")
     yield looked_at(GROUP, "reflink", lambda: _reflink(place), failing="limited")
-    yield looked_at(GROUP, "btrfs", lambda: _btrfs(driver, state), failing="limited")
+    yield looked_at(GROUP, "btrfs", lambda: _btrfs(place, driver), failing="limited")
 
 
-def space(group: str, name: str, folder: Path) -> Finding:
-    """How much is free where `folder`, or what is there of its path, lies."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    found = os.statvfs(there)
-    free = found.f_bavail * found.f_frsize
-    what = f"{folder}, on {mount_of(there).kind}: {_size(free)} free"
-    mend = "`genoci gc` and `genoci clean` free what is not needed; or see --state and --layout."
-    if found.f_files and not found.f_favail:
-        return Finding(group, name, "missing", f"{what}, but not one inode", mend)
-    if free < _LITTLE:
-        return Finding(group, name, "limited", what, mend)
-    return Finding(group, name, "ok", what)
-
-
-class Mount(NamedTuple):
-    """`kind` is the filesystem's; `options` are those of the filesystem and of the mount."""
-
-    kind: str
-    options: tuple[str, ...]
-
-
-def mount_of(path: Path) -> Mount:
-    """What is mounted where `path` lies, as /proc/self/mountinfo tells it; "?" if it doesn't."""
-    best, found = -1, Mount("an unknown filesystem", ())
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return found
-    for line in lines:
-        fields, _, more = line.partition(" - ")
-        point = fields.split()[4].encode(errors="surrogateescape").decode("unicode_escape")
-        kind, _, super_options = more.split(" ", 2)
-        if path.resolve().is_relative_to(point) and len(point) >= best:
-            best = len(point)
-            options = f"{fields.split()[5]},{super_options}"
-            found = Mount(kind, tuple(options.split(",")))
-    return found
-
-
-def _driver(place: Path, driver: Driver, state: Path) -> Finding:
+def _driver(place: Path, driver: Driver) -> Finding:
     def inside(found: IdMap) -> Finding:
         said: list[str] = []
-        chosen = probe.pick(driver, place, found.key, warn=said.append)
+        chosen = probe.pick(Driver(driver.name, str(there)), place, found.key, warn=said.append)
+        with chosen.prepare(None):
+            pass
         name = type(chosen.trees).__name__.lower()
-        asked = "picked" if driver.name == "auto" else "asked for"
-        reason = f": {said[0].replace(str(place), str(state))}" if said else ""
-        return Finding(GROUP, "driver", "limited" if said else "ok", f"{name}, {asked}{reason}")
+        if said:
+            less = "overlay does not work in the state (see below), and each build copies its base"
+            return Finding(GROUP, "driver", "limited", f"{name}: {less}", probe.MEND)
+        asked = "the best that works" if driver.name == "auto" else "as asked for"
+        return Finding(GROUP, "driver", "ok", f"{name}: {asked}")
 
-    return in_a_namespace(inside, place)
+    with _place_of(driver, place) as there:
+        return in_a_namespace(inside, place, there)
 
 
 def _overlay(place: Path) -> Finding:
     def inside(found: IdMap) -> Finding:
-        said: list[str] = []
-        probe.pick(Driver("overlay"), place, found.key, warn=said.append)
+        probe.pick(Driver("overlay"), place, found.key, warn=lambda _: None)
         return Finding(GROUP, "overlay", "ok", "mounted in the state, and does what it should")
 
     return in_a_namespace(inside, place)
@@ -91,7 +60,7 @@ def _reflink(place: Path) -> Finding:
     def inside() -> Finding:
         landlock.restrict_writes((place,))
         if probe.shares_blocks(place):
-            what = "files share their blocks with copies: those take no space"
+            what = "a copy of a file takes no space: the driver copy is quick"
             return Finding(GROUP, "reflink", "ok", what)
         what = f"{mount_of(place).kind} has none: the driver copy takes time and space"
         return Finding(GROUP, "reflink", "note", what)
@@ -99,24 +68,38 @@ def _reflink(place: Path) -> Finding:
     return in_a_process(inside)
 
 
-def _btrfs(driver: Driver, state: Path) -> Finding:
-    """Only where it is asked for, or could be: the others do without it."""
-    place = state if driver.btrfs is None else Path(driver.btrfs)
-    if driver.name != "btrfs" and not (place.exists() and is_btrfs(place)):
-        return Finding(GROUP, "btrfs", "note", "not asked for, and the state is not on one")
+def _btrfs(place: Path, driver: Driver) -> Finding:
+    """Tried only where it is asked for, or could be: the others do without it."""
+    if driver.name != "btrfs" and not is_btrfs(place):
+        what = f"not asked for, and the state is on {mount_of(place).kind}"
+        return Finding(GROUP, "btrfs", "note", what)
 
     def inside(found: IdMap) -> Finding:
-        snapshots = probe.pick(Driver("btrfs", driver.btrfs), state, found.key, warn=lambda _: None)
-        with snapshots.prepare(None):
+        tried = probe.pick(Driver("btrfs", str(there)), place, found.key, warn=lambda _: None)
+        with tried.prepare(None):
             pass
-        allowed = os.getuid() == 0 or "user_subvol_rm_allowed" in mount_of(place).options
-        what = f"subvolumes are made and deleted in {place}"
-        if not allowed:
-            return Finding(GROUP, "btrfs", "limited", what, _SLOWLY)
-        return Finding(GROUP, "btrfs", "ok", what)
+        return Finding(GROUP, "btrfs", "ok", f"a subvolume was made and deleted in {there.parent}")
 
-    return in_a_namespace(inside, state, place)
+    with _place_of(driver, place) as there:
+        made = in_a_namespace(inside, place, there)
+        if os.geteuid() != 0 and "user_subvol_rm_allowed" not in mount_of(there).options:
+            what = f"{made.what}, file by file: only root may delete it in one go"
+            mend = f"As root: mount -o remount,user_subvol_rm_allowed {mount_of(there).point}"
+            return Finding(GROUP, "btrfs", "limited", what, mend)
+        return made
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
+@contextmanager
+def _place_of(driver: Driver, place: Path) -> Iterator[Path]:
+    """A directory of ours on the btrfs that is asked for; if none is, `place` itself."""
+    if driver.name != "btrfs" or driver.btrfs is None:
+        yield place
+        return
+    folder = Path(driver.btrfs)
+    if not folder.is_dir() or not is_btrfs(folder):
+        raise MachineError(
+            f"the driver btrfs is asked for, and {folder} is not on one",
+            mend="Make it ready:  lpack setup",
+        )
+    with workplace(folder) as there:
+        yield there
