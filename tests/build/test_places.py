@@ -73,6 +73,7 @@ def test_where_namespaces_are_forbidden_run_is_exit_status_3_with_the_mend(pure:
     done = run([sys.executable, "-c", FORBIDDING, "ERRNO", *build(pure)])
     assert done.returncode == 3, done.stderr
     assert "user namespaces" in done.stderr
+    assert done.stderr.count("genoci doctor") == 1
     assert "app " in done.stdout
     assert "Traceback" not in done.stderr
 
