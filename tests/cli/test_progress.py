@@ -236,7 +236,8 @@ def test_json_lines_are_the_events(player: Player, environment: dict[str, str]) 
     lines = ended.stderr.splitlines()
     assert ended.stderr.isascii()
     assert [msgspec.json.decode(line, type=AnyEvent) for line in lines] == [*BUILD, *HOSTILE]
-    assert json.loads(lines[0]) == {"event": "started", "target": "base", "number": 1, "total": 2}
+    first = {"event": "started", "target": "base", "number": 1, "total": 2, "because": []}
+    assert json.loads(lines[0]) == first
 
 
 def test_quiet_tells_failures_only(player: Player, environment: dict[str, str]) -> None:

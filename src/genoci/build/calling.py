@@ -10,7 +10,7 @@ import msgspec
 from genoci.build import fork
 from genoci.build.events import AnyEvent, Failed
 from genoci.build.fork import Send
-from genoci.build.job import Answer, Built
+from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.errors import BuildError
 
 OnEvent = Callable[[AnyEvent], None]
@@ -43,7 +43,7 @@ def call(work: Callable[[Send], T], kind: Any, on_event: OnEvent, *, terminal: b
                     return result
                 case Failed():
                     raise Refused(message)
-                case Built():
+                case Built() | NotOnPaper():
                     pass
                 case _:
                     on_event(message)

@@ -16,7 +16,7 @@ import msgspec
 
 from genoci import linux
 from genoci.build.events import AnyEvent, Failed
-from genoci.build.job import Answer, Built
+from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.errors import (
     BuildError,
     GenociError,
@@ -26,7 +26,7 @@ from genoci.errors import (
     StorageError,
 )
 
-Message = AnyEvent | Built | Answer
+Message = AnyEvent | Built | Answer | NotOnPaper
 Send = Callable[[Message], None]
 
 _TICK = 0.1  # seconds between two chances for a progress display to redraw

@@ -28,7 +28,8 @@ from genoci.sandbox import seccomp, userns
 from genoci.snapshot.driver import Active
 from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
-from genoci.spec.target import Copy, Expand, Run, Step
+from genoci.spec.pinned import Pinned
+from genoci.spec.target import Copy, Expand, Install, Run, Step
 
 
 def enter(writable: tuple[Path, ...], warn: Warn) -> userns.IdMap:
@@ -45,8 +46,10 @@ def enter(writable: tuple[Path, ...], warn: Warn) -> userns.IdMap:
     return idmap
 
 
-def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Written | None:
-    """The layer of what the steps changed; None if that is nothing."""
+def build_in_a_root(
+    job: Job, layout: Layout, base: Image, send: Send
+) -> tuple[Written | None, tuple[Pinned, ...]]:
+    """The layer of what the steps changed, None if that is nothing; and what was installed."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
     idmap = enter((layout.path, state, *job.driver.places), warn)
@@ -55,12 +58,14 @@ def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Writte
     with Images(layout, state) as images:
         chain = ensure(base, snapshots, layout, warn=warn)
         with snapshots.prepare(chain) as active:
+            installed: list[Pinned] = []
             try:
                 for step in job.target.steps:
                     send(steps.begun(job, step))
                     with steps.placed(job, step):
-                        _apply(step, job, base, active, images, send)
-                return _frozen(job, layout, base, active, images, warn)
+                        _apply(step, job, base, active, images, send, installed)
+                written = _frozen(job, layout, base, active, images, warn)
+                return written, tuple(installed)
             except Interrupted:
                 raise
             except GenociError:
@@ -86,7 +91,15 @@ def _frozen(
     return written
 
 
-def _apply(step: Step, job: Job, base: Image, active: Active, images: Images, send: Send) -> None:
+def _apply(
+    step: Step,
+    job: Job,
+    base: Image,
+    active: Active,
+    images: Images,
+    send: Send,
+    installed: list[Pinned],
+) -> None:
     warn = steps.warner(job.target.name, send)
     match step:
         case Expand():
@@ -108,6 +121,11 @@ def _apply(step: Step, job: Job, base: Image, active: Active, images: Images, se
             with LiveTree(active.root) as tree, _descriptor(active.root) as root_fd:
                 members = members_of_copy(step, tree, images, job, where=where, warn=warn)
                 expand(members, root_fd, dest=b"", strip=0, warn=warn)
+        case Install():
+            from genoci.build.install.step import Ground, install_in_a_root
+
+            ground = Ground(active.root, base, send, warn)
+            installed += install_in_a_root(step, job, ground, tuple(installed))
         case Run():
             with LiveTree(active.root) as tree:
                 command = command_of(

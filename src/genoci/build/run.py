@@ -16,7 +16,7 @@ from genoci.sandbox import process
 from genoci.spec.target import Run
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 _TAIL = 20  # lines that a failure repeats
 _LONGEST_ARGUMENT = 128 << 10  # bytes, with its end: execve(2), MAX_ARG_STRLEN
 _SCRIPT = "/dev/genoci/script"  # in the container's own /dev, so that the image never holds it
@@ -74,7 +74,7 @@ def run_step(
 def environment(env: Mapping[str, str], *, home: str, epoch: str | None) -> dict[str, str]:
     """The image's environment over our few defaults, and the host's proxies under it."""
     found = {"PATH": _PATH, "HOME": home}
-    for name in _PROXIES:
+    for name in PROXIES:
         for spelled in (name, name.upper()):
             if spelled in os.environ:
                 found[spelled] = os.environ[spelled]

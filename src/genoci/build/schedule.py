@@ -1,43 +1,26 @@
-"""Targets in order, a worker each; the only one who tags."""
+"""From a YAML file to tagged images: the door of a build."""
 
 from __future__ import annotations
 
-import datetime
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
-from genoci.build import fork, state
-from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
-from genoci.build.job import Answer, Built, Job
-from genoci.build.worker import needs_a_root, work
-from genoci.errors import BuildError, GenociError, Interrupted, UsageError
-from genoci.layer.compress import Compression
-from genoci.oci.digest import Digest
+from genoci.build import state
+from genoci.build.course import Course
+from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.plan import Decision, Planner
+from genoci.build.request import Request as Request
+from genoci.errors import BuildError, Interrupted, UsageError
 from genoci.oci.documents import Descriptor
-from genoci.oci.gc import thin_out
 from genoci.oci.layout import Layout
-from genoci.snapshot.driver import Driver
 from genoci.spec.order import order
 from genoci.spec.read import read
-from genoci.spec.target import Copy, Spec, Target
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asks for; `epoch` is SOURCE_DATE_EPOCH in seconds."""
-
-    file: Path
-    targets: tuple[str, ...] = ()
-    layout: Path
-    state: Path
-    driver: Driver = Driver()
-    compression: Compression
-    keep_going: bool = False
-    dated_tags: bool = True
-    epoch: int | None = None
+from genoci.spec.target import Spec, Target
+from genoci.spec.wording import did_you_mean, listed, quoted
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -69,10 +52,74 @@ def build(
     state.make(request.state)
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), _Interruptible():
-        run = _Run(request, spec, layout, on_event, on_tick)
-        for number, target in enumerate(targets, 1):
-            run.one(target, number, len(targets))
-    return Outcome(tuple(run.built), tuple(run.failed), tuple(run.skipped))
+        explain = request.explain or request.expect_cached
+        planner = _planner(request, spec, layout, on_event, explain=explain)
+        if request.expect_cached:
+            _expect_cached(planner, targets)
+        with Course(request, spec, layout, planner, on_event, on_tick) as course:
+            for number, target in enumerate(targets, 1):
+                course.one(target, number, len(targets))
+        planner.inputs.keep()
+    return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+
+
+def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[Target, Decision]]:
+    """What `build` would do with each target, in order. Builds nothing, tags nothing."""
+    spec = read(request.file, tags=lambda: _tags(request.layout))
+    targets = order(spec, request.targets)
+    for warning in spec.warnings:
+        on_event(Warned(target="", what=warning))
+    exists = (request.layout / "index.json").exists()
+    layout = Layout.at(request.layout) if exists else None
+    planner = _planner(request, spec, layout, on_event, explain=True)
+    decided = [(target, planner.foresee(target)) for target in targets]
+    if request.state.exists():
+        planner.inputs.keep()
+    return decided
+
+
+def _expect_cached(planner: Planner, targets: Sequence[Target]) -> None:
+    """Raise BuildError if any of the targets is not cached."""
+    foreseen = [(target.name, planner.foresee(target)) for target in targets]
+    told = [f"{name}: {'; '.join(it.reasons)}" for name, it in foreseen if it.result is None]
+    if told:
+        raise BuildError(
+            f"{len(told)} of {len(targets)} targets would be built, and none was expected to",
+            mend="\n".join(told),
+        )
+
+
+def _planner(
+    request: Request,
+    spec: Spec,
+    layout: Layout | None,
+    on_event: Callable[[AnyEvent], None],
+    *,
+    explain: bool,
+) -> Planner:
+    _check_names(request.uncached, spec)
+    return Planner(
+        spec,
+        layout,
+        request.state,
+        folder=str(request.file.resolve().parent),
+        compression=request.compression,
+        epoch=request.epoch,
+        uncached=request.uncached,
+        use_cache=request.use_cache,
+        explain=explain,
+        warn=lambda what, mend: on_event(Warned(target="", what=what, mend=mend)),
+    )
+
+
+def _check_names(names: tuple[str, ...], spec: Spec) -> None:
+    known = [target.name for target in spec.targets]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--no-cache: {quoted(name)} is no target of the file",
+                mend=did_you_mean(name, known, otherwise=f"there are {listed(known)}"),
+            )
 
 
 def _refuse_mixture(request: Request) -> None:
@@ -87,125 +134,6 @@ def _refuse_mixture(request: Request) -> None:
 
 def _tags(layout: Path) -> Mapping[str, Descriptor]:
     return Layout.at(layout).tags() if (layout / "index.json").exists() else {}
-
-
-class _Run:
-    """One build's progress through its targets."""
-
-    def __init__(
-        self,
-        request: Request,
-        spec: Spec,
-        layout: Layout,
-        on_event: Callable[[AnyEvent], None],
-        on_tick: Callable[[], None],
-    ) -> None:
-        self._request = request
-        self._spec = spec
-        self._layout = layout
-        self._on_event = on_event
-        self._on_tick = on_tick
-        self._of_this_file = {target.name for target in spec.targets}
-        self._manifests: dict[str, str] = {}
-        self._date = datetime.date.today().isoformat()
-        self.built: list[Finished] = []
-        self.failed: list[Failed] = []
-        self.skipped: list[Skipped] = []
-
-    def one(self, target: Target, number: int, total: int) -> None:
-        because = self._reason_to_skip(target)
-        if because:
-            self._skip(target, because)
-            return
-        self._on_event(Started(target=target.name, number=number, total=total))
-        try:
-            built = self._work(self._job(target))
-        except Interrupted:
-            raise
-        except GenociError as error:
-            self._fail(fork.failure(error, target.name))
-            return
-        if built is not None:
-            self._finish(target, built)
-
-    def _reason_to_skip(self, target: Target) -> str:
-        missing = {failure.target for failure in self.failed} | {s.target for s in self.skipped}
-        for name in _stands_on(target):
-            if name in missing:
-                return name
-        if self.failed and not self._request.keep_going:
-            return self.failed[0].target
-        return ""
-
-    def _job(self, target: Target) -> Job:
-        request = self._request
-        return Job(
-            target=target,
-            base=None if target.base == "empty" else self._manifest(target.base),
-            images={
-                step.image: self._manifest(step.image)
-                for step in target.steps
-                if isinstance(step, Copy) and step.image is not None
-            },
-            folder=str(request.file.resolve().parent),
-            layout=str(request.layout.absolute()),
-            state=str(request.state.absolute()),
-            driver=request.driver,
-            compression=request.compression,
-            epoch=request.epoch,
-            on_paper=not needs_a_root(target),
-            failed_before=bool(self.failed),
-        )
-
-    def _manifest(self, name: str) -> str:
-        if name in self._of_this_file:
-            return self._manifests[name]
-        return str(self._layout.resolve_descriptor(name).digest)
-
-    def _work(self, job: Job) -> Built | None:
-        built = None
-        with fork.worker(lambda send: work(job, send), target=job.target.name) as worker:
-            for message in worker.messages(self._on_tick):
-                if isinstance(message, Built):
-                    built = message
-                elif isinstance(message, Failed):
-                    self._fail(message)
-                    return None
-                elif not isinstance(message, Answer):
-                    self._on_event(message)
-        if built is None:
-            raise BuildError("the worker ended without a result")
-        return built
-
-    def _finish(self, target: Target, built: Built) -> None:
-        manifest = Descriptor(
-            media_type=built.media_type, digest=Digest.parse(built.digest), size=built.size
-        )
-        if self._request.dated_tags:
-            tags: tuple[str, ...] = self._layout.tag_dated(target.name, self._date, manifest)
-        else:
-            self._layout.tag({target.name: manifest})
-            tags = (target.name,)
-        if self._spec.keep is not None:
-            thin_out(self._layout, target.name, keep=self._spec.keep)
-        self._manifests[target.name] = built.digest
-        finished = Finished(target=target.name, tags=tags, digest=built.digest)
-        self.built.append(finished)
-        self._on_event(finished)
-
-    def _fail(self, failure: Failed) -> None:
-        self.failed.append(failure)
-        self._on_event(failure)
-
-    def _skip(self, target: Target, because: str) -> None:
-        skipped = Skipped(target=target.name, because=because)
-        self.skipped.append(skipped)
-        self._on_event(skipped)
-
-
-def _stands_on(target: Target) -> list[str]:
-    images = [step.image for step in target.steps if isinstance(step, Copy) and step.image]
-    return [target.base, *images]
 
 
 class _Interruptible:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from genoci import files
 from genoci.errors import BuildError, UsageError
+from genoci.oci.digest import Digest
 
 _MEND = "Name a directory that you may write to: --state DIR, or GENOCI_STATE."
 
@@ -25,6 +27,31 @@ def using(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def building(state: Path, key: Digest, *, on_wait: Callable[[], None]) -> Iterator[bool]:
+    """Nobody else builds what has this key, in this state, until the block ends.
+
+    Yields whether somebody did: after `on_wait` it was waited for his end.
+    """
+    folder = state / "building"
+    folder.mkdir(exist_ok=True)
+    path = folder / key.hex
+    with contextlib.ExitStack() as stack:
+        waited = False
+        while True:
+            try:
+                fd = stack.enter_context(files.lock(path, wait=waited))
+            except BlockingIOError:
+                waited = True
+                on_wait()
+                continue
+            if os.fstat(fd).st_nlink:
+                break
+            stack.close()  # its holder has ended, and removed it
+        stack.callback(os.unlink, path)
+        yield waited
 
 
 @contextlib.contextmanager

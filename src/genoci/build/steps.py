@@ -26,6 +26,15 @@ _LARGEST_SPARSE = 128 << 30  # bytes
 _EVERY = 8 << 20  # bytes between two progress events
 
 
+class NeedsARoot(Exception):
+    """The root has a package manager that is to do it: the target can't be built on paper."""
+
+
+def fetches(step: Install) -> bool:
+    """Whether something is looked for by name: what only a package manager can do."""
+    return any(one.name is not None or one.deps_from_repo for one in step.packages)
+
+
 def description(step: Step, folder: str) -> str:
     """The step in one piece, with host paths as the YAML file's folder sees them."""
     return _readable(_description(step, folder))
@@ -34,22 +43,23 @@ def description(step: Step, folder: str) -> str:
 def _description(step: Step, folder: str) -> str:
     match step:
         case Expand():
-            return f"expand: {' '.join(_seen_from(folder, path) for path in step.sources)}"
+            return f"expand: {' '.join(seen_from(folder, path) for path in step.sources)}"
         case Copy():
             sources = step.sources
             if step.image is None:
-                sources = tuple(_seen_from(folder, path) for path in sources)
+                sources = tuple(seen_from(folder, path) for path in sources)
             origin = f" (from {step.image})" if step.image else ""
             return f"copy{origin}: {' '.join(sources)} {step.dest}"
         case Install():
-            return f"install: {' '.join(_named(folder, one) for one in step.packages)}"
+            return f"install: {' '.join(named(folder, one) for one in step.packages)}"
         case Run():
-            return f"run: {_seen_from(folder, step.script) if step.script else step.shell}"
+            return f"run: {seen_from(folder, step.script) if step.script else step.shell}"
 
 
-def _named(folder: str, package: Package) -> str:
+def named(folder: str, package: Package) -> str:
+    """What the YAML file calls the package."""
     if package.path is not None:
-        return _seen_from(folder, package.path)
+        return seen_from(folder, package.path)
     return package.url or package.name or ""
 
 
@@ -103,7 +113,8 @@ def _first_line(text: str) -> str:
     return first if len(first) <= 72 and not more else first[:71] + "…"
 
 
-def _seen_from(folder: str, path: str) -> str:
+def seen_from(folder: str, path: str) -> str:
+    """A host path as the YAML file's folder sees it; what lies outside, by its name alone."""
     inside = os.path.relpath(path, folder)
     return os.path.basename(path) if inside.startswith("..") else inside
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,10 @@ class IndexFile(NamedTuple):
                 tags.setdefault(entry.name, entry.descriptor)
         return tags
 
+    def names(self) -> Iterator[str]:
+        """The names that entries carry, whatever they are, each as often as it stands there."""
+        return (entry.name for entry in self.entries if entry.name)
+
     def named(self, tag: str) -> list[Entry]:
         """All entries of that name: one, unless another tool keeps a platform in each."""
         return [entry for entry in self.entries if entry.name == tag]
@@ -59,6 +63,13 @@ class IndexFile(NamedTuple):
 
     def without(self, tags: Collection[str]) -> IndexFile:
         return self._replace(entries=tuple(e for e in self.entries if e.name not in tags))
+
+    def with_untagged(self, descriptors: Iterable[Descriptor]) -> IndexFile:
+        """With an entry for each of the descriptors, which carry no name."""
+        added = tuple(
+            Entry(msgspec.Raw(msgspec.json.encode(d.to_mapping())), None, d) for d in descriptors
+        )
+        return self._replace(entries=self.entries + added)
 
     def encoded(self) -> bytes:
         fields = {"schemaVersion": 2, **self.fields, "manifests": [e.raw for e in self.entries]}

@@ -22,3 +22,13 @@ class Archive(msgspec.Struct, frozen=True):
     architecture: str
     sha256: str
     size: int
+
+
+def recognise(path: Path, named: str, *, sha256: str | None = None) -> Archive:
+    """The package that the file at `path` is, whatever its name, and whole.
+
+    Every checksum that the file itself carries is compared. An expected `sha256` is compared
+    before anything is parsed. `named` is what errors call it. Raises ArchiveError for what is no
+    package, cut off, damaged or not the expected one; BuildError for what can't be read.
+    """
+    raise NotImplementedError

@@ -14,7 +14,7 @@ EXAMPLES = """
 genoci clean                      the next build makes again what it needs
 genoci clean --state /var/tmp/state
 """
-_OURS = ("snapshots", "listings", ".genoci")  # how the names in a state begin
+_OURS = ("snapshots", "listings", "inputs", "building", ".genoci")  # how the names in a state begin
 
 
 def arguments(parser: Parser) -> None:

@@ -93,6 +93,7 @@ class Telling:
             case Started():
                 self._started = time.monotonic()
                 yield Line(f"[{event.number}/{event.total}] {event.target}", "bold")
+                yield from (Line(f"  because {text.one_line(why)}") for why in event.because)
             case Stepped():
                 yield Line(f"  {first_line(event.step)}")
             case Warned():
@@ -100,7 +101,8 @@ class Telling:
                 yield from _indented(event.mend)
             case Finished():
                 took = text.duration(time.monotonic() - self._started)
-                yield Line(f"  done in {took}: {', '.join(event.tags)}", "green")
+                how = "cached" if event.cached else f"done in {took}"
+                yield Line(f"  {how}: {', '.join(event.tags)}", "green")
             case Failed():
                 yield from failure(event, debug=self._debug)
             case Skipped():
