@@ -1,4 +1,4 @@
-"""Filesystems of their own for tests: a btrfs and an XFS, each in a file on a loop device.
+"""Real filesystems for tests, each in a file on a loop device, which leave nothing behind.
 
 Root makes them, and whoever can't is given them: GENOCI_TEST_BTRFS and GENOCI_TEST_XFS name
 directories on such filesystems that are his (scripts/test-as-user does that).
@@ -6,27 +6,25 @@ directories on such filesystems that are his (scripts/test-as-user does that).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-
-class Filesystem(NamedTuple):
-    """`size` in MiB, of a file with holes. Nothing in it has to outlive the machine."""
-
-    size: int
-    make: tuple[str, ...]
-    options: str
-
-
-KINDS = {
-    "btrfs": Filesystem(512, ("mkfs.btrfs", "-q"), "loop,user_subvol_rm_allowed,nobarrier"),
-    "xfs": Filesystem(320, ("mkfs.xfs", "-q"), "loop"),
-}
 
 # Every driver, and where it works if that matters.
 DRIVERS = ("overlay", "copy", "copy on xfs", "copy on btrfs", "btrfs on btrfs")
+
+# How each is made, and mounted. Nothing on them has to outlive the machine.
+KINDS = {
+    "tmpfs": ((), "defaults"),
+    "ext4": (("mkfs.ext4", "-q", "-F"), "loop"),
+    "ext4 with whole seconds": (("mkfs.ext4", "-q", "-F", "-I", "128"), "loop"),
+    "xfs": (("mkfs.xfs", "-q"), "loop"),
+    "btrfs": (("mkfs.btrfs", "-q"), "loop,nobarrier,user_subvol_rm_allowed"),
+    "btrfs as most mount it": (("mkfs.btrfs", "-q"), "loop,nobarrier"),
+}
+_SIZE = 512 << 20  # mkfs.xfs refuses less than 300 MB; the file is a hole
 
 # It waits until nobody holds its input any more: whoever asked for the filesystem has ended, or
 # was killed. A loop device of `mount -o loop` goes with the mount.
@@ -39,18 +37,32 @@ def given(kind: str) -> Path | None:
     return Path(path) if path else None
 
 
+@contextlib.contextmanager
+def mounted(kind: str, folder: Path) -> Iterator[Path]:
+    """A new filesystem, mounted on a directory in `folder`; gone at the end. For root."""
+    made = Mounted(kind, folder)
+    try:
+        yield made.path
+    finally:
+        made.close()
+
+
 class Mounted:
-    """A filesystem of this `kind`, mounted in `folder` until `close`, or our end."""
+    """A filesystem that is mounted in `folder` until `close`, or until our end."""
 
     def __init__(self, kind: str, folder: Path) -> None:
-        filesystem = KINDS[kind]
-        image, self.path = folder / f"{kind}.img", folder / kind
+        make, options = KINDS[kind]
+        self.path = folder / "mounted"
         self.path.mkdir()
-        with image.open("wb") as stream:
-            stream.truncate(filesystem.size << 20)
-        _run(*filesystem.make, str(image))
-        _run("mount", "-o", filesystem.options, str(image), str(self.path))
-        image.unlink()  # the loop device holds it
+        image = folder / "filesystem"
+        if make:
+            with image.open("wb") as stream:
+                stream.truncate(_SIZE)
+            _run(*make, str(image))
+            _run("mount", "-o", options, str(image), str(self.path))
+            image.unlink()  # the loop device holds it
+        else:
+            _run("mount", "-t", kind, "-o", options, kind, str(self.path))
         self._guard = subprocess.Popen(
             ["sh", "-c", _GUARD, "guard", self.path],
             stdin=subprocess.PIPE,
@@ -62,5 +74,6 @@ class Mounted:
         assert self._guard.returncode == 0, f"something still uses {self.path}"
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+def _run(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"

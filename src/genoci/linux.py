@@ -52,6 +52,7 @@ RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
 
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 FICLONE = 0x40049409
+BTRFS_MAGIC = 0x9123683E
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME = 1, 4, 8, 15
 PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 23, 24, 38
@@ -186,6 +187,14 @@ def join_new_session_keyring() -> None:
 def set_domain_name(name: bytes) -> None:
     """The NIS domain name of this UTS namespace."""
     _check(_libc.setdomainname(name, ctypes.c_size_t(len(name))))
+
+
+def filesystem_magic(path: bytes) -> int:
+    """What kind of filesystem `path` lies on: statfs(2), f_type."""
+    buffer = ctypes.create_string_buffer(256)
+    _check(_libc.statfs(ctypes.c_char_p(path), buffer), path)
+    (magic,) = struct.unpack_from("@l", buffer)
+    return int(magic) & 0xFFFFFFFF
 
 
 def syncfs(fd: int) -> None:

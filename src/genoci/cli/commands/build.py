@@ -33,7 +33,6 @@ def arguments(parser: Parser) -> None:
     add(
         "--driver",
         type=choice("--driver", DRIVERS),
-        default="auto",
         metavar="NAME",
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
     )
@@ -51,14 +50,13 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace, session: Session) -> int:
     from genoci.build.schedule import Request, build
     from genoci.layer.compress import Compression
-    from genoci.snapshot.driver import Driver
 
     request = Request(
         file=_file(options),
         targets=tuple(options.targets),
         layout=session.settings.layout,
         state=session.settings.state,
-        driver=Driver(options.driver),
+        driver=session.driver(),
         compression=Compression.parse(options.compression),
         keep_going=options.keep_going,
         dated_tags=not options.no_dated_tags,
