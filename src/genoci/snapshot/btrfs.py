@@ -22,6 +22,7 @@ from genoci.snapshot.root import bind_whole, give_defaults
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TOP = 256  # the inode number of a subvolume's root, and of nothing else
 _FLATTENING = "flattening"  # beside the tree: the name in it of what must not stay
+_NO_BTRFS = (errno.ENOENT, errno.ENOTDIR, errno.ENOTTY, errno.EOPNOTSUPP)
 _CLOCK_REALTIME_COARSE = 5  # what change times are taken from
 _TICK = 20_000_000  # nanoseconds; no kernel's is longer than 10 ms
 
@@ -72,13 +73,14 @@ class Btrfs:
 
 
 def is_btrfs(folder: Path) -> bool:
-    with _opened(folder) as fd:
-        try:
+    """Whether there is such a directory, on a btrfs (of Linux 4.18 or newer)."""
+    try:
+        with _opened(folder.resolve()) as fd:
             linux.btrfs_has_subvolumes(fd)
-        except OSError as error:
-            if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL):
-                return False
-            raise
+    except OSError as error:
+        if error.errno in _NO_BTRFS:
+            return False
+        raise
     return True
 
 
