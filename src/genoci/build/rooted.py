@@ -52,8 +52,9 @@ def build_in_a_root(
     """The layer of what the steps changed, None if that is nothing; and what was installed."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
-    idmap = enter((layout.path, state, *job.driver.places), warn)
-    snapshots = pick(job.driver, state, idmap.key, warn=warn)
+    of_the_machine = steps.warner("", send)
+    idmap = enter((layout.path, state, *job.driver.places), of_the_machine)
+    snapshots = pick(job.driver, state, idmap.key, warn=of_the_machine)
     snapshots.sweep(failed=not job.failed_before)
     with Images(layout, state) as images:
         chain = ensure(base, snapshots, layout, warn=warn)
