@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.inputs import Inputs
 from genoci.build.plan import Decision, Planner
 from genoci.build.request import Request as Request
 from genoci.errors import BuildError, Interrupted, UsageError
@@ -57,10 +59,9 @@ def build(
         planner = _planner(request, spec, layout, on_event, explain=explain)
         if request.expect_cached:
             _expect_cached(planner, targets)
-        with Course(request, spec, layout, planner, on_event, on_tick) as course:
-            for number, target in enumerate(targets, 1):
-                course.one(target, number, len(targets))
-        planner.inputs.keep()
+        course = Course(request, spec, layout, planner, on_event, on_tick)
+        course.run(targets)
+        _keep(planner.inputs)
     return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
 
 
@@ -89,8 +90,14 @@ def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[T
     planner = _planner(request, spec, layout, on_event, explain=True)
     decided = [(target, planner.foresee(target)) for target in targets]
     if request.state.exists():
-        planner.inputs.keep()
+        _keep(planner.inputs)
     return decided
+
+
+def _keep(inputs: Inputs) -> None:
+    """What can't be remembered, on a full disk or in another's state, is read again next time."""
+    with contextlib.suppress(OSError):
+        inputs.keep()
 
 
 def _expect_cached(planner: Planner, targets: Sequence[Target]) -> None:

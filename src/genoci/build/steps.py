@@ -16,6 +16,7 @@ from genoci.build.events import Progressed, Stepped, Warned
 from genoci.build.fork import Send
 from genoci.build.job import Job
 from genoci.errors import ArchiveError, BuildError
+from genoci.fetch.address import shown
 from genoci.layer import tar
 from genoci.layer.entry import Entry
 from genoci.spec.target import Copy, Expand, Install, Package, Run, Step
@@ -60,7 +61,7 @@ def named(folder: str, package: Package) -> str:
     """What the YAML file calls the package."""
     if package.path is not None:
         return seen_from(folder, package.path)
-    return package.url or package.name or ""
+    return shown(package.url) if package.url is not None else package.name or ""
 
 
 def _readable(text: str) -> str:

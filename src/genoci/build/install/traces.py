@@ -6,6 +6,8 @@ The folders are those of the Filesystem Hierarchy Standard, which says what may 
   such, with an owner, for their services) or came with a package.
 - `var/cache`: what was written is gone, since it can be made again; but debconf's answers stay.
 - `run`, `tmp`, `var/tmp`: new files are gone; new directories in `run` stay.
+- `*-old` of dpkg and debconf, which hold what was there before the last of many changes: they are
+  as they were before, and new ones are gone; locks have the times that they had.
 - `etc/machine-id` is empty and its twin of D-Bus gone, if they were written: machine-id(5) wants
   it so in images, which become more than one machine.
 
@@ -33,6 +35,8 @@ _FOLDERS = (_LOGS, _CACHES, _RUN, *_TEMPORARY)
 _ANSWERS = tuple(
     b"var/cache/debconf/" + name for name in (b"config.dat", b"templates.dat", b"passwords.dat")
 )
+_DPKG, _DEBCONF = b"var/lib/dpkg", b"var/cache/debconf"
+_LOCKS = (b"var/lib/dpkg/lock", b"var/lib/dpkg/lock-frontend", b"var/lib/dpkg/triggers/Lock")
 _MACHINE_ID, _TWIN = b"etc/machine-id", b"var/lib/dbus/machine-id"
 _AS_IT_IS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -65,19 +69,19 @@ class Traces:
 
     def __init__(self, root: Path, folder: Path) -> None:
         self._root = root
-        self._folder = folder / "logs"
+        self._folder = folder / "before"
 
     def __enter__(self) -> Traces:
         self._folder.mkdir()
         self._start = self._folder.stat().st_mtime_ns  # by the clock that files have
         with _beneath(self._root) as beneath:
             self._before = _everything(beneath)
-            self._logs = {
+            self._copies = {
                 path: self._folder / str(number)
                 for number, (path, seen) in enumerate(self._before.items())
-                if _is_in(path, (_LOGS,)) and seen.is_regular
+                if _is_as_before(path) and seen.is_regular
             }
-            for path, copy in self._logs.items():
+            for path, copy in self._copies.items():
                 with _opened(beneath, path, os.O_RDONLY) as source, copy.open("wb") as target:
                     shutil.copyfileobj(source, target)
         return self
@@ -90,9 +94,9 @@ class Traces:
     def _erase(self, beneath: Beneath) -> None:
         for path, now in _everything(beneath).items():
             before = self._before.get(path)
-            if path in self._logs and now.is_regular:
+            if path in self._copies and now.is_regular:
                 if now.differs_from(before):
-                    self._restore_log(beneath, path)
+                    self._restore(beneath, path)
             elif path in (_MACHINE_ID, _TWIN):
                 if self._is_written(now, before):
                     _forget_machine(beneath, path)
@@ -105,7 +109,7 @@ class Traces:
     def _is_a_trace(self, path: bytes, now: _Seen, before: _Seen | None) -> bool:
         if _is_in(path, _TEMPORARY):
             return before is None
-        if not self._is_written(now, before):
+        if not self._is_written(now, before) or path in _LOCKS:
             return False
         if _is_in(path, (_LOGS,)):
             return now.size > 0
@@ -117,10 +121,10 @@ class Traces:
         """Whether it is a file that was written since the beginning."""
         return now.is_regular and now.differs_from(before) and now.times[1] >= self._start
 
-    def _restore_log(self, beneath: Beneath, path: bytes) -> None:
+    def _restore(self, beneath: Beneath, path: bytes) -> None:
         with (
             _opened(beneath, path, os.O_WRONLY | os.O_TRUNC) as target,
-            self._logs[path].open("rb") as source,
+            self._copies[path].open("rb") as source,
         ):
             shutil.copyfileobj(source, target)
             target.flush()
@@ -139,9 +143,12 @@ def _beneath(root: Path) -> Iterator[Beneath]:
 
 
 def _everything(beneath: Beneath) -> dict[bytes, _Seen]:
-    """All that lies in the folders, and the machine's two ids; parents come first."""
+    """All that lies in the folders, and the other files; parents come first."""
     found: dict[bytes, _Seen] = {}
-    pending = [*_FOLDERS, _MACHINE_ID, _TWIN]
+    pending = [*_FOLDERS, *_LOCKS, _MACHINE_ID, _TWIN]
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        names = map(os.fsencode, os.listdir(beneath.directory(_DPKG)))
+        pending += [join(_DPKG, name) for name in names if name.endswith(b"-old")]
     while pending:
         path = pending.pop()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -188,6 +195,12 @@ def _restore_time(beneath: Beneath, path: bytes, before: _Seen) -> None:
         now = _seen(beneath, path)
         if now.is_directory and now.names == before.names and now.differs_from(before):
             os.utime(beneath.directory(path), ns=before.times)
+
+
+def _is_as_before(path: bytes) -> bool:
+    """Whether a file that the root had stays what it was."""
+    backup = path.endswith(b"-old") and _is_in(path, (_DPKG, _DEBCONF))
+    return backup or path in _LOCKS or _is_in(path, (_LOGS,))
 
 
 def _is_in(path: bytes, folders: tuple[bytes, ...]) -> bool:
