@@ -374,10 +374,10 @@ def test_sixty_layers(bench: Bench) -> None:
 
 
 def test_a_state_whose_path_has_colons_commas_and_backslashes(
-    bench_of: Callable[[str], Bench], driver: str, tmp_path: Path
+    bench_of: Callable[[str], Bench], driver: str
 ) -> None:
     bench = bench_of(driver)
-    bench.state = tmp_path / "a:b,c\\d e\n,upperdir=x" / ("long" * 50)
+    bench.state = bench.folder / "a:b,c\\d e\n,upperdir=x" / ("long" * 50)
     commit(bench, ONE, content="below")
     commit(bench, TWO, on=ONE)
     with bench.snapshots.prepare(TWO) as active:

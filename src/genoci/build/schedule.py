@@ -54,6 +54,7 @@ def build(
     A target that fails is told by a `Failed` event and in the Outcome. Raises UsageError for what
     is wrong before anything is built, Interrupted when the user ends it; finished targets stay.
     """
+    on_event = _machine_warned_once(on_event)
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
     if not request.hooks:
@@ -73,6 +74,20 @@ def build(
         course.run(targets)
         _keep(planner.inputs)
     return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+
+
+def _machine_warned_once(on_event: Callable[[AnyEvent], None]) -> Callable[[AnyEvent], None]:
+    """What every worker says anew that meets it, as of a driver that does not work here."""
+    told: set[Warned] = set()
+
+    def tell(event: AnyEvent) -> None:
+        if isinstance(event, Warned) and not event.target:
+            if event in told:
+                return
+            told.add(event)
+        on_event(event)
+
+    return tell
 
 
 def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[Target, Decision]]:

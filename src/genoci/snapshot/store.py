@@ -7,11 +7,12 @@
     FOLDER/dead-<random>/     one that is being removed
 
 Each holds `fs` (the tree, or the overlay's upper directory), `parent` (a chain ID, or nothing),
-`boot` (when it was made), `lock`, and `synced` once all of it is known to be on the disk. Whatever
-is not yet whole has another name than what is, and renaming is the last step: a process killed at
-any moment leaves nothing that could be taken for a snapshot. Data are not synced when a snapshot
-is made, so one without `synced` counts only until the machine restarts; `sweep` syncs and marks
-those that have been there for a while, when the kernel has written most of it anyway.
+`boot` (when it was made), `lock`, and `synced` once all of it is known to be on the disk; one that
+is not frozen may hold `marks` (marks.py). Whatever is not yet whole has another name than what is,
+and renaming is the last step: a process killed at any moment leaves nothing that could be taken
+for a snapshot. Data are not synced when a snapshot is made, so one without `synced` counts only
+until the machine restarts; `sweep` syncs and marks those that have been there for a while, when
+the kernel has written most of it anyway.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from genoci import files, linux
 from genoci.errors import StorageError
 from genoci.layer.remove import remove
 from genoci.oci.digest import Digest
+from genoci.snapshot.driver import Trees
 
 KEPT = ("failed", "checkout")  # the names that a root may be kept under
 _ACTIVE, _KEPT, _DEAD = "active-", "kept-", "dead-"
 _SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _PERMANENT = ("fs", "parent", "boot", "lock", "synced")
+_KNOWN = "marks"  # what the copy driver wrote down of an active root
 _MOUNT_POINTS = ("root", "parent-root")
 _WHILE = 60  # seconds after which the kernel has written most of it: see proc(5), dirty_expire
 
@@ -42,7 +45,8 @@ _WHILE = 60  # seconds after which the kernel has written most of it: see proc(5
 class Store:
     """The snapshots of one driver and one id map. Any number of processes may use it at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trees: Trees) -> None:
+        self.trees = trees
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -92,12 +96,10 @@ class Store:
 
     @contextlib.contextmanager
     def place(self, parent: Digest | None) -> Iterator[Place]:
-        """A new directory of our own, with an empty `fs`; gone at the end unless it was renamed."""
+        """A new directory of our own, without `fs` yet; gone at the end unless it was renamed."""
         path, lock = self._new_directory()
         place = Place(self, path, lock)
         try:
-            (path / "fs").mkdir(mode=0o755)
-            (path / "fs").chmod(0o755)
             (path / "parent").write_text(str(parent or ""))
             (path / "boot").write_text(_boot())
             yield place
@@ -203,6 +205,8 @@ class Store:
             for name in _MOUNT_POINTS:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     os.rmdir(dead / name)
+            with contextlib.suppress(FileNotFoundError):
+                self.trees.remove(dead / "fs")
             with contextlib.suppress(FileNotFoundError):  # another process is removing it as well
                 remove(folder, os.fsencode(dead.name))
         finally:
@@ -272,6 +276,7 @@ class Place:
     def commit(self, chain_id: Digest) -> None:
         """It becomes the snapshot `chain_id`, or goes if there is one already. Unmounted first."""
         self.clear()
+        self._store.trees.freeze(self.path)
         self._store.rename(self.path, chain_id)
         self.is_unnamed = False
         fcntl.flock(self._lock, fcntl.LOCK_SH)  # from now on others may stand on it
@@ -284,14 +289,14 @@ class Place:
             self.is_unnamed = False
 
     def clear(self) -> None:
-        """Remove all that is no part of a snapshot."""
+        """Remove all that is no part of a snapshot, nor needed to go on with it."""
         for name in _MOUNT_POINTS:
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(self.path / name)
         folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in os.listdir(folder):
-                if name not in _PERMANENT:
+                if name not in (*_PERMANENT, _KNOWN):
                     remove(folder, os.fsencode(name))
         finally:
             os.close(folder)
