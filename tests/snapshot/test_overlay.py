@@ -12,6 +12,7 @@ import pytest
 
 from genoci.oci.digest import Digest
 from genoci.snapshot.overlay import Overlay
+from genoci.snapshot.root import Snapshots
 from genoci.snapshot.store import Store
 
 if TYPE_CHECKING:
@@ -115,14 +116,15 @@ def test_attributes_that_steer_overlay_filesystems_have_no_effect(bench: Bench) 
 
 
 def test_a_hundred_and_twenty_layers_are_mounted(bench: Bench) -> None:
-    store = Store(bench.state / "many")
+    store = Store(bench.state / "many", Overlay())
     below = None
     for number in range(120):
         with store.place(below) as place:
+            (place.path / "fs").mkdir()
             (place.path / "fs" / str(number)).touch()
             below = Digest.of(b"%d" % number)
             place.commit(below)
-    with Overlay(store).prepare(below) as active:
+    with Snapshots(store).prepare(below) as active:
         assert len(os.listdir(active.root)) == 120
         (active.root / "0").unlink()
         (active.root / "new").touch()

@@ -25,7 +25,8 @@ from genoci.oci.documents import Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import landlock
-from genoci.snapshot.driver import Driver
+from genoci.snapshot.btrfs import remove_snapshots
+from genoci.snapshot.driver import AUTO, Driver
 
 TreeDiff = difference.TreeDiff
 
@@ -97,24 +98,31 @@ def shell(
     return call(work, int, on_event, terminal=True)
 
 
-def shell_failed(state: Path, argv: tuple[str, ...], on_event: OnEvent) -> int:
+def shell_failed(
+    state: Path, argv: tuple[str, ...], on_event: OnEvent, driver: Driver = AUTO
+) -> int:
     """The same in what the last failed build left; it stays as it is left."""
 
     def work(send: Send) -> int:
         with using(state):
-            return look_at_failed(state, argv, steps.warner("", send))
+            return look_at_failed(state, argv, driver, steps.warner("", send))
 
     return call(work, int, on_event, terminal=True)
 
 
-def clean(state: Path, on_event: OnEvent) -> None:
-    """Delete the state: snapshots, listings, the failed root. The layout is not touched."""
+def clean(state: Path, on_event: OnEvent, driver: Driver = AUTO) -> None:
+    """Delete the state: snapshots, listings, the failed root. The layout is not touched.
+
+    With it go the snapshots of `driver`, wherever they are.
+    """
     if not state.exists():
         return
 
     def work(send: Send) -> None:
         with contextlib.suppress(MachineError):  # then there are no files of other ids either
-            enter((state,), steps.warner("", send))
+            enter((state, *driver.places), steps.warner("", send))
+        for snapshots in {driver.folder(state), Driver("btrfs").folder(state)}:
+            remove_snapshots(snapshots)
         _empty(state)
 
     with deleting(state):

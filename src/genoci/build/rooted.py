@@ -49,7 +49,7 @@ def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Writte
     """The layer of what the steps changed; None if that is nothing."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
-    idmap = enter((layout.path, state), warn)
+    idmap = enter((layout.path, state, *job.driver.places), warn)
     snapshots = pick(job.driver, state, idmap.key, warn=warn)
     snapshots.sweep(failed=not job.failed_before)
     with Images(layout, state) as images:

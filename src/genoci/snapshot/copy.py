@@ -9,80 +9,45 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from genoci import linux
+from genoci.layer import pax
 from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
+from genoci.layer.remove import remove_tree
 from genoci.layer.tree import LiveTree, xattr_names
-from genoci.oci.digest import Digest
-from genoci.snapshot.driver import Active, Candidate
-from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
-from genoci.snapshot.store import Place, Store
+from genoci.snapshot.driver import Candidate
+from genoci.snapshot.root import bind_whole, make_empty
 
 _CHUNK = 1 << 20
 _CANNOT_SHARE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
 
 
 class Copy:
-    """A Snapshotter."""
+    """Trees that are whole, and share nothing but blocks."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def exists(self, chain_id: Digest) -> bool:
-        return self._store.exists(chain_id)
-
-    def making(self, chain_id: Digest) -> AbstractContextManager[None]:
-        return self._store.making(chain_id)
-
-    def remove(self, chain_id: Digest) -> None:
-        self._store.remove(chain_id)
-
-    def sweep(self, *, failed: bool = False) -> None:
-        self._store.sweep(failed=failed)
-
-    @contextlib.contextmanager
-    def prepare(self, parent: Digest | None) -> Iterator[Active]:
-        with self._store.using(parent) as chain, self._store.place(parent) as place:
-            fs = place.path / "fs"
-            if chain:
-                copy_tree(chain[0], fs)
-            else:
-                os.utime(fs, ns=(0, 0))
-            with _mounted(place, chain) as active:
-                yield active
-
-    def kept(self, name: str) -> AbstractContextManager[Active] | None:
-        return self._reopened(name) if self._store.kept_path(name) else None
-
-    @contextlib.contextmanager
-    def _reopened(self, name: str) -> Iterator[Active]:
-        with self._store.kept(name) as (place, parent), self._store.using(parent) as chain:
-            try:
-                with _mounted(place, chain) as active:
-                    yield active
-            finally:
-                place.clear()
-
-
-@contextlib.contextmanager
-def _mounted(place: Place, chain: list[Path]) -> Iterator[Active]:
-    with MountedRoot(place, has_parent=bool(chain), nominate=candidates) as active:
+    def make(self, folder: Path, chain: list[Path]) -> None:
+        make_empty(folder / "fs")
         if chain:
-            bind(chain[0], place.path / PARENT, read_only=True)
-        bind(place.path / "fs", place.path / ROOT)
-        yield active
+            copy_tree(chain[0], folder / "fs")
 
+    def mount(self, folder: Path, chain: list[Path]) -> None:
+        bind_whole(folder, chain)
 
-def candidates(fs: Path, parent: Path | None) -> Iterator[Candidate]:
-    """Every path of both trees: nothing tells which were touched."""
-    for top in (fs, parent):
-        if top is not None:
-            with LiveTree(top) as tree:
-                yield from (Candidate(path) for path in tree.paths())
+    def candidates(self, folder: Path, parent: Path | None) -> Iterator[Candidate]:
+        """Every path of both trees: nothing tells which were touched."""
+        for top in (folder / "fs", parent):
+            if top is not None:
+                with LiveTree(top) as tree:
+                    yield from (Candidate(path) for path in tree.paths())
+
+    def freeze(self, folder: Path) -> None:
+        pass
+
+    def remove(self, tree: Path) -> None:
+        remove_tree(tree)
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -98,8 +63,8 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def copy_metadata(source: Path, target: Path) -> None:
-    """Give one directory the owner, mode, xattrs and times of the other."""
-    _copy_metadata(os.fsencode(source), os.fsencode(target), os.stat(source))
+    """Give one directory the other's owner, mode and times, and the xattrs that a layer holds."""
+    _copy_metadata(os.fsencode(source), os.fsencode(target), os.stat(source), pax.keeps)
 
 
 class _Copying:
@@ -186,12 +151,21 @@ def _through(directory: int, name: bytes) -> bytes:
     return b"/proc/self/fd/%d/%s" % (directory, name)
 
 
-def _copy_metadata(source: bytes, target: bytes, status: os.stat_result) -> None:
+def _is_ours(xattr: bytes) -> bool:
+    return xattr != b"security.selinux"  # the kernel gives that itself
+
+
+def _copy_metadata(
+    source: bytes,
+    target: bytes,
+    status: os.stat_result,
+    wanted: Callable[[bytes], bool] = _is_ours,
+) -> None:
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))
     for name in xattr_names(source):
-        if name != b"security.selinux":  # the kernel gives that itself
+        if wanted(name):
             value = os.getxattr(source, name, follow_symlinks=False)
             os.setxattr(target, name, value, follow_symlinks=False)
     times = (status.st_atime_ns, status.st_mtime_ns)

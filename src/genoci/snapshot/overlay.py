@@ -6,18 +6,16 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from genoci import linux
 from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
+from genoci.layer.remove import remove_tree
 from genoci.layer.tree import LiveTree
-from genoci.oci.digest import Digest
 from genoci.snapshot.copy import copy_metadata
-from genoci.snapshot.driver import Active, Candidate
-from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
-from genoci.snapshot.store import Place, Store
+from genoci.snapshot.driver import Candidate
+from genoci.snapshot.root import PARENT, ROOT, bind, make_empty
 
 # No index: it would tie an upper directory to its lower ones by file handles. No copying of
 # metadata alone: an upper file must be whole. Renamed directories are copied by whoever renames
@@ -27,59 +25,28 @@ _LOWERS = "lowers"
 
 
 class Overlay:
-    """A Snapshotter. The lowest snapshot is a plain directory, the others upper directories."""
+    """The lowest tree of a chain is a plain directory, the others are upper directories."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def make(self, folder: Path, chain: list[Path]) -> None:
+        make_empty(folder / "fs")
+        if chain:
+            copy_metadata(chain[0], folder / "fs")
 
-    def exists(self, chain_id: Digest) -> bool:
-        return self._store.exists(chain_id)
+    def mount(self, folder: Path, chain: list[Path]) -> None:
+        if not chain:
+            bind(folder / "fs", folder / ROOT)
+            return
+        mount_read_only(folder, chain)
+        mount(folder, chain)
 
-    def making(self, chain_id: Digest) -> AbstractContextManager[None]:
-        return self._store.making(chain_id)
+    def candidates(self, folder: Path, parent: Path | None) -> Iterator[Candidate]:
+        return candidates(folder / "fs", parent)
 
-    def remove(self, chain_id: Digest) -> None:
-        self._store.remove(chain_id)
+    def freeze(self, folder: Path) -> None:
+        pass
 
-    def sweep(self, *, failed: bool = False) -> None:
-        self._store.sweep(failed=failed)
-
-    @contextlib.contextmanager
-    def prepare(self, parent: Digest | None) -> Iterator[Active]:
-        with (
-            self._store.using(parent) as lowers,
-            self._store.place(parent) as place,
-            _mounted(place, lowers, new=True) as active,
-        ):
-            yield active
-
-    def kept(self, name: str) -> AbstractContextManager[Active] | None:
-        return self._reopened(name) if self._store.kept_path(name) else None
-
-    @contextlib.contextmanager
-    def _reopened(self, name: str) -> Iterator[Active]:
-        with self._store.kept(name) as (place, parent), self._store.using(parent) as lowers:
-            try:
-                with _mounted(place, lowers, new=False) as active:
-                    yield active
-            finally:
-                place.clear()
-
-
-@contextlib.contextmanager
-def _mounted(place: Place, lowers: list[Path], *, new: bool) -> Iterator[Active]:
-    fs = place.path / "fs"
-    with MountedRoot(place, has_parent=bool(lowers), nominate=candidates) as active:
-        if active.parent is None:
-            if new:
-                os.utime(fs, ns=(0, 0))
-            bind(fs, active.root)
-        else:
-            mount_read_only(place.path, lowers)
-            if new:
-                copy_metadata(active.parent, fs)
-            mount(place.path, lowers)
-        yield active
+    def remove(self, tree: Path) -> None:
+        remove_tree(tree)
 
 
 def mount(folder: Path, lowers: list[Path]) -> None:

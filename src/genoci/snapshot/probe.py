@@ -8,14 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genoci.errors import MachineError, UsageError
-from genoci.snapshot import overlay
+from genoci.snapshot.btrfs import Btrfs, is_btrfs
 from genoci.snapshot.copy import Copy
-from genoci.snapshot.driver import Driver, Snapshotter
+from genoci.snapshot.driver import Driver
 from genoci.snapshot.overlay import Overlay
-from genoci.snapshot.root import MountedRoot
+from genoci.snapshot.root import MountedRoot, Snapshots, make_empty
 from genoci.snapshot.store import Store
 
-DRIVERS = ("auto", "overlay", "copy")
+DRIVERS = ("auto", "overlay", "btrfs", "copy")
+_BTRFS_MEND = "Put the state on one (--state), or have one made: `lpack setup`; or use overlay."
 _MEND = "Put the state on a local filesystem such as ext4, XFS or btrfs (--state), or use copy."
 
 
@@ -23,7 +24,7 @@ class Unfit(Exception):
     """Overlay filesystems don't do here what they must; says what it was."""
 
 
-def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]) -> Snapshotter:
+def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]) -> Snapshots:
     """The `driver` for snapshots below `state`; `auto` is overlay where that works.
 
     `idmap` is the key of the id map in use: snapshots made under another show other owners. Must
@@ -34,18 +35,29 @@ def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]
     if name not in DRIVERS:
         raise UsageError(f"there is no driver {name!r}", mend=f"One of: {', '.join(DRIVERS)}.")
     folder = state / "snapshots"
+    if name == "btrfs":
+        return _on_btrfs(driver, state, idmap)
     if name != "copy":
-        store = Store(folder / "overlay" / idmap)
+        store = Store(folder / "overlay" / idmap, Overlay())
         try:
             probe(store)
-            return Overlay(store)
+            return Snapshots(store)
         except Unfit as reason:
             if name == "overlay":
                 raise MachineError(
                     f"the driver overlay does not work in {state}: {reason}", mend=_MEND
                 ) from reason
             warn(f"the driver overlay does not work in {state} ({reason}): copying instead")
-    return Copy(Store(folder / "copy" / idmap))
+    return Snapshots(Store(folder / "copy" / idmap, Copy()))
+
+
+def _on_btrfs(driver: Driver, state: Path, idmap: str) -> Snapshots:
+    place = state if driver.btrfs is None else Path(driver.btrfs)
+    if not is_btrfs(place):
+        raise MachineError(
+            f"the driver btrfs does not work in {place}: it is not on a btrfs", mend=_BTRFS_MEND
+        )
+    return Snapshots(Store(driver.folder(state) / idmap, Btrfs()))
 
 
 def probe(store: Store) -> None:
@@ -56,12 +68,12 @@ def probe(store: Store) -> None:
         (lower / "directory" / "below").touch()
         for name in ("gone", "kept"):
             (lower / name).touch()
-        with MountedRoot(place, has_parent=False, nominate=overlay.candidates) as active:
-            try:
-                overlay.mount(place.path, [lower])
+        try:
+            make_empty(place.path / "fs")
+            with MountedRoot(place, [lower], store.trees) as active:
                 _try(active.root, place.path / "fs")
-            except OSError as error:
-                raise Unfit(error.strerror or str(error)) from error
+        except OSError as error:
+            raise Unfit(error.strerror or str(error)) from error
 
 
 def _try(root: Path, upper: Path) -> None:

@@ -30,6 +30,7 @@ from genoci import files, linux
 from genoci.errors import StorageError
 from genoci.layer.remove import remove
 from genoci.oci.digest import Digest
+from genoci.snapshot.driver import Trees
 
 KEPT = ("failed", "checkout")  # the names that a root may be kept under
 _ACTIVE, _KEPT, _DEAD = "active-", "kept-", "dead-"
@@ -42,7 +43,8 @@ _WHILE = 60  # seconds after which the kernel has written most of it: see proc(5
 class Store:
     """The snapshots of one driver and one id map. Any number of processes may use it at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trees: Trees) -> None:
+        self.trees = trees
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -92,12 +94,10 @@ class Store:
 
     @contextlib.contextmanager
     def place(self, parent: Digest | None) -> Iterator[Place]:
-        """A new directory of our own, with an empty `fs`; gone at the end unless it was renamed."""
+        """A new directory of our own, without `fs` yet; gone at the end unless it was renamed."""
         path, lock = self._new_directory()
         place = Place(self, path, lock)
         try:
-            (path / "fs").mkdir(mode=0o755)
-            (path / "fs").chmod(0o755)
             (path / "parent").write_text(str(parent or ""))
             (path / "boot").write_text(_boot())
             yield place
@@ -203,6 +203,8 @@ class Store:
             for name in _MOUNT_POINTS:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     os.rmdir(dead / name)
+            with contextlib.suppress(FileNotFoundError):
+                self.trees.remove(dead / "fs")
             with contextlib.suppress(FileNotFoundError):  # another process is removing it as well
                 remove(folder, os.fsencode(dead.name))
         finally:
@@ -272,6 +274,7 @@ class Place:
     def commit(self, chain_id: Digest) -> None:
         """It becomes the snapshot `chain_id`, or goes if there is one already. Unmounted first."""
         self.clear()
+        self._store.trees.freeze(self.path)
         self._store.rename(self.path, chain_id)
         self.is_unnamed = False
         fcntl.flock(self._lock, fcntl.LOCK_SH)  # from now on others may stand on it
