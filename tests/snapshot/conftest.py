@@ -269,5 +269,14 @@ def in_single_id_namespace(tmp_path: Path) -> Callable[[Callable[[], object]], s
 
 
 @pytest.fixture
+def in_a_namespace() -> Callable[[Callable[[], object]], str]:
+    """Runs a function as root of a namespace, in a process of its own; how it failed, if it did.
+
+    For tests that prepare something outside, as real root.
+    """
+    return lambda body: in_namespace(body, clear=None)
+
+
+@pytest.fixture
 def fresh_bench(bench_of: Callable[[str], Bench], driver: str) -> Callable[[], Bench]:
     return lambda: bench_of(driver)

@@ -146,7 +146,7 @@ class LiveTree:
     def groups(self) -> Mapping[Hashable, list[bytes]]:
         if self._groups is None:
             self._groups = {}
-            for path, status in self._walk():
+            for path, status in self.walk():
                 inode = _inode(status)
                 if inode is not None:
                     self._groups.setdefault(inode, []).append(path)
@@ -154,9 +154,10 @@ class LiveTree:
 
     def paths(self) -> Iterator[bytes]:
         """Every path but the root's, in no order."""
-        return (path for path, _ in self._walk())
+        return (path for path, _ in self.walk())
 
-    def _walk(self) -> Iterator[tuple[bytes, os.stat_result]]:
+    def walk(self) -> Iterator[tuple[bytes, os.stat_result]]:
+        """The same, each with what stat(2) tells of it."""
         pending = [b""]
         while pending:
             above = pending.pop()

@@ -18,11 +18,13 @@ from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
 from genoci.layer.remove import remove_tree
 from genoci.layer.tree import LiveTree, xattr_names
+from genoci.snapshot import marks
 from genoci.snapshot.driver import Candidate
 from genoci.snapshot.root import bind_whole, make_empty
 
 _CHUNK = 1 << 20
-_CANNOT_SHARE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
+_NOT_HERE = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS)
+_NOT_THIS = (errno.EINVAL, errno.EPERM, errno.ETXTBSY)  # a file without checksums, a swap file
 
 
 class Copy:
@@ -32,22 +34,40 @@ class Copy:
         make_empty(folder / "fs")
         if chain:
             copy_tree(chain[0], folder / "fs")
+            marks.record(folder / "fs", folder)
 
     def mount(self, folder: Path, chain: list[Path]) -> None:
         bind_whole(folder, chain)
 
     def candidates(self, folder: Path, parent: Path | None) -> Iterator[Candidate]:
-        """Every path of both trees: nothing tells which were touched."""
-        for top in (folder / "fs", parent):
-            if top is not None:
-                with LiveTree(top) as tree:
-                    yield from (Candidate(path) for path in tree.paths())
+        """What is not as it was after the copy; if that is not known, every path of both trees.
+
+        Another content, owner, mode, attribute, name or number of names: each changes the ctime.
+        """
+        known = marks.recorded(folder)
+        if known is None:
+            yield from _all(folder / "fs", parent)
+            return
+        gone = set(known)
+        with LiveTree(folder / "fs") as tree:
+            for path, status in tree.walk():
+                gone.discard(path)
+                if known.get(path) != marks.mark(status):
+                    yield Candidate(path)
+        yield from map(Candidate, gone)
 
     def freeze(self, folder: Path) -> None:
-        pass
+        (folder / marks.NAME).unlink(missing_ok=True)
 
     def remove(self, tree: Path) -> None:
         remove_tree(tree)
+
+
+def _all(*tops: Path | None) -> Iterator[Candidate]:
+    for top in tops:
+        if top is not None:
+            with LiveTree(top) as tree:
+                yield from (Candidate(path) for path in tree.paths())
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -141,10 +161,11 @@ class _Copying:
         try:
             linux.ficlone(old, new)
         except OSError as error:
-            if error.errno not in _CANNOT_SHARE:
+            if error.errno not in (*_NOT_HERE, *_NOT_THIS):
                 raise
-            self._shares = False
-        return self._shares
+            self._shares = error.errno in _NOT_THIS
+            return False
+        return True
 
 
 def _through(directory: int, name: bytes) -> bytes:
@@ -198,7 +219,7 @@ def _copy_range(old: int, new: int, offset: int, length: int) -> None:
                 return
             offset += done
     except OSError as error:
-        if error.errno not in _CANNOT_SHARE:
+        if error.errno not in (*_NOT_HERE, *_NOT_THIS):
             raise
         while offset < end:
             chunk = os.pread(old, min(_CHUNK, end - offset), offset)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genoci import linux
+from genoci.errors import BuildError
 from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
 from genoci.layer.remove import remove_tree
@@ -21,7 +22,7 @@ from genoci.snapshot.root import PARENT, ROOT, bind, make_empty
 # metadata alone: an upper file must be whole. Renamed directories are copied by whoever renames
 # (EXDEV). Volatile: what a crash leaves half-written is no snapshot anyway.
 _OPTIONS = b"userxattr,index=off,metacopy=off,redirect_dir=nofollow"
-_LOWERS = "lowers"
+MOST_LAYERS = 500  # OVL_MAX_STACK in the kernel's fs/overlayfs
 
 
 class Overlay:
@@ -52,12 +53,12 @@ class Overlay:
 def mount(folder: Path, lowers: list[Path]) -> None:
     """Mount `folder`/fs over `lowers` (the topmost first) at `folder`/root.
 
-    Raises OSError. Makes what else it needs in `folder`.
+    Raises OSError; BuildError for more layers than an overlay takes. Makes what else it needs in
+    `folder`.
     """
     for name in ("work", ROOT):
         (folder / name).mkdir(mode=0o700)
-    options = b"volatile,upperdir=fs,workdir=work," + _linked(folder, lowers)
-    _mount(folder, ROOT, options)
+    _mount(folder, ROOT, lowers, b"volatile,upperdir=../fs,workdir=../work,")
 
 
 def mount_read_only(folder: Path, lowers: list[Path]) -> None:
@@ -66,27 +67,34 @@ def mount_read_only(folder: Path, lowers: list[Path]) -> None:
         bind(lowers[0], folder / PARENT, read_only=True)
         return
     (folder / PARENT).mkdir(mode=0o700)
-    _mount(folder, PARENT, _linked(folder, lowers))
+    _mount(folder, PARENT, lowers, b"")
 
 
-def _linked(folder: Path, lowers: list[Path]) -> bytes:
-    """The option that names the lower directories.
+def _mount(folder: Path, target: str, lowers: list[Path], more: bytes) -> None:
+    """Mount an overlay at `folder`/`target`; the paths in `more` are relative to a folder in it.
 
-    The kernel takes one page of options, and splits them at colons and commas; links with short
-    names keep a hundred layers within it, whatever the path of the state is.
+    The kernel takes one page of options, and splits them at colons and commas. Links with short
+    names keep as many layers within it as an overlay may have, whatever the path of the state is.
     """
-    links = folder / _LOWERS
+    if len(lowers) > MOST_LAYERS:
+        raise BuildError(
+            f"there are {len(lowers)} layers to stand on, and the driver overlay takes "
+            f"{MOST_LAYERS}",
+            mend="The driver copy takes any number: --driver copy.",
+        )
+    links = folder / "lowers"
     if not links.exists():
         links.mkdir(mode=0o700)
         for number, lower in enumerate(lowers):
             (links / str(number)).symlink_to(lower.absolute())
-    return b"lowerdir=" + b":".join(b"%s/%d" % (_LOWERS.encode(), i) for i in range(len(lowers)))
-
-
-def _mount(folder: Path, target: str, options: bytes) -> None:
-    with _working_in(folder):  # options hold relative paths
+    options = b"lowerdir=" + b":".join(b"%d" % number for number in range(len(lowers)))
+    with _working_in(links):
         linux.mount(
-            b"overlay", target.encode(), b"overlay", linux.MS_NODEV, _OPTIONS + b"," + options
+            b"overlay",
+            b"../" + target.encode(),
+            b"overlay",
+            linux.MS_NODEV,
+            _OPTIONS + b"," + more + options,
         )
 
 

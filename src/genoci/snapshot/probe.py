@@ -6,7 +6,9 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from genoci import linux
 from genoci.errors import MachineError, UsageError
 from genoci.snapshot.btrfs import Btrfs, is_btrfs
 from genoci.snapshot.copy import Copy
@@ -17,7 +19,7 @@ from genoci.snapshot.store import Store
 
 DRIVERS = ("auto", "overlay", "btrfs", "copy")
 _BTRFS_MEND = "Put the state on one (--state), or have one made: `lpack setup`; or use overlay."
-_MEND = "Put the state on a local filesystem such as ext4, XFS or btrfs (--state), or use copy."
+MEND = "Put the state on a local filesystem such as ext4, XFS or btrfs (--state), or use copy."
 
 
 class Unfit(Exception):
@@ -45,9 +47,10 @@ def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]
         except Unfit as reason:
             if name == "overlay":
                 raise MachineError(
-                    f"the driver overlay does not work in {state}: {reason}", mend=_MEND
+                    f"the driver overlay does not work in {state}: {reason}", mend=MEND
                 ) from reason
-            warn(f"the driver overlay does not work in {state} ({reason}): copying instead")
+            how = ", sharing blocks" if shares_blocks(state) else ""
+            warn(f"the driver overlay does not work in {state} ({reason}): copying instead{how}")
     return Snapshots(Store(folder / "copy" / idmap, Copy()))
 
 
@@ -58,6 +61,18 @@ def _on_btrfs(driver: Driver, state: Path, idmap: str) -> Snapshots:
             f"the driver btrfs does not work in {place}: it is not on a btrfs", mend=_BTRFS_MEND
         )
     return Snapshots(Store(driver.folder(state) / idmap, Btrfs()))
+
+
+def shares_blocks(folder: Path) -> bool:
+    """Whether a copy of a file in `folder` takes no space of its own (ioctl_ficlone(2))."""
+    with TemporaryFile(dir=folder) as one, TemporaryFile(dir=folder) as other:
+        one.write(b"x" * 4096)
+        one.flush()
+        try:
+            linux.ficlone(one.fileno(), other.fileno())
+        except OSError:
+            return False
+    return True
 
 
 def probe(store: Store) -> None:
