@@ -88,11 +88,16 @@ def alone(folder: Path) -> Iterator[None]:
     """Until the block ends, no other `setup` or `unsetup` is at work in the folder."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(fd, folder)
         yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, folder: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise StorageError(
             "another `lpack setup` is at work here", where=str(folder), mend="Wait for its end."
         ) from error
-    finally:
-        os.close(fd)

@@ -197,7 +197,7 @@ def _checked_size(folder: Path, wanted: int | None) -> int:
         raise UsageError(f"a btrfs needs {SMALLEST // _MIB} MiB at least", where="--size")
     if size > free:
         raise StorageError(
-            f"there is too little space: {free // _MIB} MiB are free, {size // _MIB} MiB are needed",
+            f"there is too little space: {free // _MIB} MiB are free, and {size // _MIB} needed",
             where=str(folder),
             mend="Make room, or name a file on another disk: lofile in the config file.",
         )

@@ -23,6 +23,7 @@ class Snapshots:
 
     def __init__(self, store: Store) -> None:
         self.trees = store.trees
+        self.folder = store.folder
         self._store = store
 
     def exists(self, chain_id: Digest) -> bool:
@@ -50,6 +51,11 @@ class Snapshots:
     @contextlib.contextmanager
     def _reopened(self, name: str) -> Iterator[Active]:
         with self._store.kept(name) as (place, parent), self._store.using(parent) as chain:
+            if os.path.ismount(place.path / ROOT):  # by shown.show, for every program
+                with MountedRoot(place, chain, self.trees) as active:
+                    yield active
+                return
+            place.clear()  # of what a killed process has left
             try:
                 with MountedRoot(place, chain, self.trees) as active:
                     yield active
