@@ -83,6 +83,16 @@ def record(made: Made) -> None:
     files.write(record_beside(Path(made.lofile)), msgspec.json.encode(made))
 
 
+def config_text(lofile: Path, mount: Path) -> str:
+    """What `setup` writes where there is no config file, for names in its own folder."""
+    return (
+        "# Written by `lpack setup`; `lpack unsetup` takes it away again.\n"
+        "driver: btrfs\n"
+        f"lofile: ./{lofile.name}\n"
+        f"btrfsmount: ./{mount.name}\n"
+    )
+
+
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Until the block ends, no other `setup` or `unsetup` is at work in the folder."""

@@ -15,8 +15,17 @@ import msgspec
 from genoci import files, linux
 from genoci.errors import MachineError, StorageError, UsageError
 from genoci.lpack import loop
-from genoci.lpack.made import Made, alone, identity, mark_of, record, record_beside, recorded
-from genoci.lpack.made import unfinished as unfinished_name
+from genoci.lpack.made import (
+    Made,
+    alone,
+    config_text,
+    identity,
+    mark_of,
+    record,
+    record_beside,
+    recorded,
+    unfinished,
+)
 from genoci.lpack.mounted import Mount, holder_of, mounted_at
 
 Say = Callable[[str], None]
@@ -32,14 +41,14 @@ _WITHOUT = "Or use a driver that needs nothing set up: `driver: overlay` in the 
 class Site(NamedTuple):
     """What is wanted: absolute paths, and the ids of whom it is for.
 
-    `config` is the config file; `text` is what it shall hold, if it is to be written.
+    `config` is the config file, which is to be written where there is none (`writes_config`).
     """
 
     lofile: Path
     mount: Path
     config: Path
     owner: tuple[int, int]
-    text: str | None = None
+    writes_config: bool = False
 
 
 def set_up(site: Site, *, size: int | None, say: Say) -> None:
@@ -66,8 +75,9 @@ def set_up(site: Site, *, size: int | None, say: Say) -> None:
         say(f"{site.lofile} is mounted at {site.mount}")
         if os.stat(site.mount).st_uid != site.owner[0]:
             os.chown(site.mount, *site.owner)
-        if site.text is not None and not os.path.lexists(site.config):
-            _write_config(site, site.text)
+        if site.writes_config and not os.path.lexists(site.config):
+            files.write(site.config, config_text(site.lofile, site.mount).encode())
+            os.chown(site.config, *site.owner)
             say(f"{site.config} says so to genoci")
         undo.pop_all()
 
@@ -138,7 +148,7 @@ def _found(site: Site) -> Made | None:
             where="lofile",
             mend="Name another file, or move this one away; it was not touched.",
         )
-    _remove_own(unfinished_name(site.lofile))
+    _remove_own(unfinished(site.lofile))
     if made is not None:
         record_beside(site.lofile).unlink()
     return None
@@ -152,7 +162,7 @@ def _make(site: Site, size: int | None, undo: contextlib.ExitStack, say: Say) ->
             mend=f"As root: apt-get install btrfs-progs. {_WITHOUT}",
         )
     size = _checked_size(site.lofile.parent, size)
-    new, beside = unfinished_name(site.lofile), record_beside(site.lofile)
+    new, beside = unfinished(site.lofile), record_beside(site.lofile)
     if os.path.lexists(beside):
         raise UsageError(
             f"{beside} is there already, and not from your `lpack setup`",
@@ -171,7 +181,7 @@ def _make(site: Site, size: int | None, undo: contextlib.ExitStack, say: Say) ->
         file=(status.st_dev, status.st_ino),
         mount=str(site.mount),
         config=str(site.config),
-        wrote_config=site.text is not None,
+        wrote_config=site.writes_config,
         folders=_missing(site.mount),
     )
     record(made)
@@ -251,11 +261,6 @@ def _mount(made: Made, undo: contextlib.ExitStack) -> None:
     finally:
         os.close(held)
     undo.callback(linux.umount, point)
-
-
-def _write_config(site: Site, text: str) -> None:
-    files.write(site.config, text.encode())
-    os.chown(site.config, *site.owner)
 
 
 def _remove_own(path: Path) -> None:

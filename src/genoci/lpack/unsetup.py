@@ -12,13 +12,19 @@ from genoci import linux
 from genoci.errors import MachineError, StorageError
 from genoci.lpack import loop
 from genoci.lpack.loop import Loop
-from genoci.lpack.made import Made, alone, mark_of, record_beside, recorded, unfinished
+from genoci.lpack.made import (
+    Made,
+    alone,
+    config_text,
+    mark_of,
+    record_beside,
+    recorded,
+    unfinished,
+)
 from genoci.lpack.mounted import mounts
+from genoci.lpack.record import MOUNTED
 
 Say = Callable[[str], None]
-
-MOUNTED = "mounted"
-"""The name in a filesystem's directory under which a checkout is seen."""
 
 
 def take_down(
@@ -114,16 +120,6 @@ def _remove_config(made: Made, say: Say) -> None:
     """The config file that `setup` wrote, if it is still what it wrote."""
     config = Path(made.config)
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if config.read_text() == config_text(made.lofile, made.mount):
+        if config.read_text() == config_text(Path(made.lofile), Path(made.mount)):
             config.unlink()
             say(f"{config} is deleted")
-
-
-def config_text(lofile: str, mount: str) -> str:
-    """What `setup` writes where there is no config file, for names in its own folder."""
-    return (
-        "# Written by `lpack setup`; `lpack unsetup` takes it away again.\n"
-        "driver: btrfs\n"
-        f"lofile: ./{Path(lofile).name}\n"
-        f"btrfsmount: ./{Path(mount).name}\n"
-    )

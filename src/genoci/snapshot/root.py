@@ -38,6 +38,10 @@ class Snapshots:
     def sweep(self, *, failed: bool = False) -> None:
         self._store.sweep(failed=failed)
 
+    def forget(self, name: str) -> None:
+        """Remove what was kept as `name`, if anything was."""
+        self._store.forget(name)
+
     @contextlib.contextmanager
     def prepare(self, parent: Digest | None) -> Iterator[Active]:
         with self._store.using(parent) as chain, self._store.place(parent) as place:
@@ -60,7 +64,8 @@ class Snapshots:
                 with MountedRoot(place, chain, self.trees) as active:
                     yield active
             finally:
-                place.clear()
+                if place.path.exists():  # it was not committed
+                    place.clear()
 
 
 class MountedRoot:
