@@ -51,7 +51,8 @@ def show(store: Store, name: str) -> bool:
 def hide(store: Store, name: str, *, force: bool = False) -> bool:
     """Unmount it; whether it was mounted. Raises StorageError if it is in use, unless `force`."""
     place = place_of(store, name)
-    if place is None or not os.path.ismount(place):
+    # A subvolume looks like a mount point, too; a tree that is whole is never mounted.
+    if place is None or place.name != ROOT or not os.path.ismount(place):
         return False
     try:
         linux.umount(os.fsencode(place), linux.UMOUNT_NOFOLLOW)
