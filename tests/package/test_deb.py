@@ -93,6 +93,13 @@ def test_conffiles_are_told(packages: Path) -> None:
     assert package.conffiles <= {path for path, *_ in found}
 
 
+def test_conffiles_may_have_flags_and_blanks(tmp_path: Path) -> None:
+    lines = "/etc/my file\nremove-on-upgrade /etc/gone\n\n"
+    files = {"etc/my file": "a\n"}
+    found, _ = read(deb(tmp_path, "it", files=files, scripts={"conffiles": lines}))
+    assert found.conffiles == {b"etc/my file", b"etc/gone"}
+
+
 def test_an_installation_runs_two_of_the_scripts(packages: Path) -> None:
     package, _ = read(packages / "sudo.deb")
     assert {"prerm", "postrm"} < package.files.keys()
