@@ -94,9 +94,10 @@ def test_conffiles_are_told(packages: Path) -> None:
 
 
 def test_conffiles_may_have_flags_and_blanks(tmp_path: Path) -> None:
-    lines = "/etc/my file\nremove-on-upgrade /etc/gone\n\n"
-    files = {"etc/my file": "a\n"}
-    found, _ = read(deb(tmp_path, "it", files=files, scripts={"conffiles": lines}))
+    lines = b"/etc/my file\nremove-on-upgrade /etc/gone\n\n"
+    path = tmp_path / "it.deb"
+    path.write_bytes(package(control=tar(("./control", CONTROL), ("./conffiles", lines))))
+    found, _ = read(path)
     assert found.conffiles == {b"etc/my file", b"etc/gone"}
 
 
