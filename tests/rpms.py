@@ -85,7 +85,12 @@ def build_rpms(folder: Path, *specs: str) -> None:
             *("rpmbuild", "--quiet", "-bb", "--define", f"_topdir {folder}/rpmbuild"),
             *("--define", "_unpackaged_files_terminate_build 0"),
             *("--define", "clamp_mtime_to_source_date_epoch 1"),
-            *("--define", f"_rpmdir {folder}", "--define", "_build_name_fmt %%{NAME}-%%{VERSION}.rpm"),
+            *(
+                "--define",
+                f"_rpmdir {folder}",
+                "--define",
+                "_build_name_fmt %%{NAME}-%%{VERSION}.rpm",
+            ),
             *sorted(folder.glob("*.spec")),
         ],
         check=True,

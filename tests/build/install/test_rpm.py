@@ -19,9 +19,7 @@ def test_the_layer_has_the_packages_files_and_the_database_and_nothing_else(shop
     outcome = shop.install(f"one: {{base: rpm, install: {shop.file('rights-1')}}}")
     assert outcome.ok, outcome.failed
     layer = shop.layer("one")
-    assert set(layer) == database(
-        "etc/rights.conf", "usr/bin/rights", "usr/share/rights/file"
-    )
+    assert set(layer) == database("etc/rights.conf", "usr/bin/rights", "usr/share/rights/file")
     said = shop.says("one", "rpm -Va; rpm -q rights; rpm -q --dump rights")
     assert said.startswith("rights-1-1.noarch\n")
     for line in said.splitlines()[1:]:
