@@ -102,8 +102,8 @@ def store(layout: Layout, preimage: bytes, target: str, result: Result) -> Descr
 
 
 def is_cache_entry(entry: Entry) -> bool:
-    found = entry.descriptor
-    return found is not None and entry.name is None and found.artifact_type == ARTIFACT
+    """Whether it is one, and one that can be followed."""
+    return entry.artifact_type == ARTIFACT and entry.name is None and entry.descriptor is not None
 
 
 def with_entries(index: IndexFile, added: Iterable[Descriptor]) -> IndexFile:
