@@ -94,8 +94,8 @@ def refuse_unknown(ended: Ended, where: str) -> None:
             status=ended.status,
             tail=ended.tail,
             where=where,
-            mend="Is it the name of the package, or of a program in one? The repositories are "
-            "those of the image: an earlier step can add one.",
+            mend="Is it a package's name, and was every repository reached? They are those of the "
+            "image: an earlier step can add one.",
         )
 
 
