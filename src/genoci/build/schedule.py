@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -14,6 +15,8 @@ import msgspec
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.hooks import refuse_hooks
+from genoci.build.inputs import Inputs
 from genoci.build.lock import addresses, changes, fetching, locked
 from genoci.build.lock import write as write_lock
 from genoci.build.plan import Decision, Planner
@@ -53,6 +56,8 @@ def build(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
+    if not request.hooks:
+        refuse_hooks(targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
     _refuse_mixture(request)
@@ -64,10 +69,9 @@ def build(
         planner = _planner(request, spec, layout, on_event, explain=explain, pins=pins)
         if request.expect_cached:
             _expect_cached(planner, targets)
-        with Course(request, spec, layout, planner, on_event, on_tick) as course:
-            for number, target in enumerate(targets, 1):
-                course.one(target, number, len(targets))
-        planner.inputs.keep()
+        course = Course(request, spec, layout, planner, on_event, on_tick)
+        course.run(targets)
+        _keep(planner.inputs)
     return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
 
 
@@ -83,8 +87,14 @@ def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[T
     planner = _planner(request, spec, layout, on_event, explain=True, pins=pins)
     decided = [(target, planner.foresee(target)) for target in targets]
     if request.state.exists():
-        planner.inputs.keep()
+        _keep(planner.inputs)
     return decided
+
+
+def _keep(inputs: Inputs) -> None:
+    """What can't be remembered, on a full disk or in another's state, is read again next time."""
+    with contextlib.suppress(OSError):
+        inputs.keep()
 
 
 class Relocked(NamedTuple):
@@ -115,21 +125,19 @@ def lock(
     state.make(request.state)
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), _Interruptible():
-        planner = _planner(request, spec, layout, on_event)
-        with Course(
-            request,
+        anew = msgspec.structs.replace(request, uncached=tuple(names))
+        planner = _planner(anew, spec, layout, on_event)
+        course = Course(
+            anew,
             spec,
             layout,
             planner,
             lambda event: None if isinstance(event, Finished) else on_event(event),
             on_tick,
             publisher=partial(_untagged, layout),
-            anew=names,
-        ) as course:
-            needed = order(spec, names) if names else ()
-            for number, target in enumerate(needed, 1):
-                course.one(target, number, len(needed))
-        planner.inputs.keep()
+        )
+        course.run(order(spec, names) if names else ())
+        _keep(planner.inputs)
     outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
     return _relocked(request, spec, sections, course.installed, outcome)
 
