@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from debs import DebShop, index, make_deb
-from genoci.build import worker
-from genoci.build.job import Job
 from genoci.spec.pinned import Pinned
 from rpms import served
 
