@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
-from typing import NamedTuple, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from genoci.build import fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Stepped
-from genoci.build.job import Answer, Built, Job, NotOnPaper
+from genoci.build.job import Built, Job
 from genoci.build.key import Key
-from genoci.build.plan import Planner, is_storable
+from genoci.build.plan import Decision, Planner, is_storable
 from genoci.build.request import Request
-from genoci.errors import BuildError, GenociError, Interrupted
+from genoci.errors import GenociError, Interrupted
 from genoci.oci.cache import Result, store
 from genoci.oci.digest import Digest
 from genoci.oci.documents import Descriptor
@@ -24,6 +23,9 @@ from genoci.oci.layout import Layout
 from genoci.oci.publish import publish
 from genoci.spec.pinned import Pinned
 from genoci.spec.target import Copy, Spec, Target
+
+if TYPE_CHECKING:
+    from genoci.build.making import Making
 
 
 class Publisher(Protocol):
@@ -41,8 +43,19 @@ class _Done(NamedTuple):
     entry: Descriptor | None = None
 
 
+class _Waiting:
+    """A target that is not begun. `told`: that it is; `outside`: somebody else builds its key."""
+
+    def __init__(self, target: Target, number: int) -> None:
+        self.target = target
+        self.number = number
+        self.decision: Decision | None = None
+        self.told = False
+        self.outside = False
+
+
 class Course:
-    """A context manager: its end makes known what was not yet.
+    """What was built, failed and was skipped so far, in the order in which it was.
 
     `publisher` tags what is done, as `publish` does. `anew` are targets whose own build is needed,
     whatever the cache has. `installed` is what the targets that were built fetched by name.
@@ -73,69 +86,106 @@ class Course:
         self._on_event = on_event
         self._on_tick = on_tick
         self._done: dict[str, _Done] = {}
+        self._making: list[Making] = []
+        self._total = 0
         self.built: list[Finished] = []
         self.failed: list[Failed] = []
         self.skipped: list[Skipped] = []
         self.installed: dict[str, tuple[Pinned, ...]] = {}
 
-    def __enter__(self) -> Course:
-        return self
+    def run(self, targets: Sequence[Target]) -> None:
+        """Find or build each of the targets, as many at once as there may be; those come in order.
 
-    def __exit__(self, *_: object) -> None:
-        self._publish()
+        What fails is told and remembered. However this ends, no worker of it is left.
+        """
+        waiting = [_Waiting(target, number) for number, target in enumerate(targets, 1)]
+        self._total = len(targets)
+        try:
+            while waiting or self._making:
+                waiting = [one for one in waiting if not self._begun(one)]
+                self._publish()
+                heard = fork.ready([making.worker for making in self._making])
+                for making in [it for it in self._making if it.worker in heard]:
+                    making.hear(self._on_event)
+                    if making.is_done:
+                        self._finish(making)
+                if not heard:
+                    self._on_tick()
+        finally:
+            for making in self._making:
+                making.close()
+            self._publish()
 
-    def one(self, target: Target, number: int, total: int) -> None:
-        """Build the target, or find it built; what fails is told and remembered."""
+    def _begun(self, one: _Waiting) -> bool:
+        """Whether the target needs no more waiting: it is being built, was found, or can't be."""
+        target = one.target
         missing = self._reason_to_skip(target)
         if missing:
             self._skip(target, missing)
-            return
+            return True
+        if not all(self._planner.knows(name) for name in _stands_on(target)):
+            return False
         try:
-            decision = self._planner.decide(target)
-            because = decision.reasons if self._request.explain else ()
-            started = Started(target=target.name, number=number, total=total, because=because)
-            assert decision.key is not None, "what it stands on was built before it"
-            if decision.result is not None and target.name not in self._anew:
-                self._found(target, decision.result, started)
-                return
-            self._publish()
-            self._on_event(started)
-            self._make(target, decision.key)
+            return self._found_or_started(one)
         except Interrupted:
             raise
-        except GenociError as error:
+        except (GenociError, OSError) as error:
             self._fail(fork.failure(error, target.name))
+            return True
 
-    def _make(self, target: Target, key: Key) -> None:
-        """Build it, unless another process is at it; then wait, and take what that has made."""
-        wait = Stepped(target=target.name, step="waiting for a build of the same layer")
-        with state.building(
-            self._request.state, key.digest, on_wait=lambda: self._on_event(wait)
-        ) as waited:
-            if waited and target.name not in self._anew:
-                result = self._planner.again(target, key).result
-                if result is not None:
-                    self._found(target, result, None)
-                    return
-            if not self._fetched(target):
-                return
-            job = self._job(target)
-            built = self._work(job)
-            if isinstance(built, NotOnPaper):
-                built = self._work(msgspec.structs.replace(job, on_paper=False))
-            if isinstance(built, Built):
-                self._keep_result(target, key, built)
+    def _found_or_started(self, one: _Waiting) -> bool:
+        target = one.target
+        if one.decision is None:
+            one.decision = self._planner.decide(target)
+        result = None if target.name in self._anew else one.decision.result
+        if result is not None:
+            self._found(target, result, None if one.told else self._started(one))
+            return True
+        if len(self._making) == self._request.jobs:
+            return False
+        key = one.decision.key
+        assert key is not None, "what it stands on is known"
+        held = state.claim(self._request.state, key.digest)
+        if not one.told:
+            self._publish()
+            self._on_event(self._started(one))
+            one.told = True
+        if held is None:
+            if not one.outside:
+                wait = "waiting for a build of the same layer"
+                self._on_event(Stepped(target=target.name, step=wait))
+            one.outside = True
+            return False
+        if one.outside:  # somebody else had it, and may have built it
+            one.outside = False
+            one.decision = self._planner.again(target, key)
+            if one.decision.result is not None and target.name not in self._anew:
+                held.close()
+                return self._found_or_started(one)
+        self._making.append(_start(self._job(target), key, held))
+        return True
 
-    def _fetched(self, target: Target) -> bool:
-        """Whether what the target has addresses of is in the state now; if not, that is told."""
-        from genoci.build import downloads
+    def _started(self, one: _Waiting) -> Started:
+        because: tuple[str, ...] = ()
+        if self._request.explain and one.decision is not None:
+            because = one.decision.reasons
+        name = one.target.name
+        return Started(target=name, number=one.number, total=self._total, because=because)
 
-        failed = downloads.fetch(
-            target, self._request.state.absolute(), self._on_event, self._on_tick
-        )
-        if failed is not None:
-            self._fail(failed)
-        return failed is None
+    def _finish(self, making: Making) -> None:
+        """Keep what was built, then let others have it who wait for the same."""
+        self._making.remove(making)
+        try:
+            if making.failed is not None:
+                self._fail(making.failed)
+            elif making.built is not None:
+                self._keep_result(making.target, making.key, making.built)
+        except Interrupted:
+            raise
+        except (GenociError, OSError) as error:
+            self._fail(fork.failure(error, making.target.name))
+        finally:
+            making.close()
 
     def _found(self, target: Target, result: Result, started: Started | None) -> None:
         image = self._planner.finished(target, result)
@@ -184,7 +234,7 @@ class Course:
         return ""
 
     def _job(self, target: Target) -> Job:
-        from genoci.build.worker import needs_a_root  # a build with nothing to do needs no worker
+        from genoci.build.worker import needs_a_root
 
         request = self._request
         return Job(
@@ -210,23 +260,6 @@ class Course:
         _, manifest = self._planner.image(name)
         return None if manifest is None else str(manifest)
 
-    def _work(self, job: Job) -> Built | NotOnPaper | None:
-        from genoci.build.worker import work
-
-        built: Built | NotOnPaper | None = None
-        with fork.worker(lambda send: work(job, send), target=job.target.name) as worker:
-            for message in worker.messages(self._on_tick):
-                if isinstance(message, Built | NotOnPaper):
-                    built = message
-                elif isinstance(message, Failed):
-                    self._fail(message)
-                    return None
-                elif not isinstance(message, Answer):
-                    self._on_event(message)
-        if built is None:
-            raise BuildError("the worker ended without a result")
-        return built
-
     def _fail(self, failure: Failed) -> None:
         self.failed.append(failure)
         self._on_event(failure)
@@ -235,6 +268,16 @@ class Course:
         skipped = Skipped(target=target.name, because=because)
         self.skipped.append(skipped)
         self._on_event(skipped)
+
+
+def _start(job: Job, key: Key, held: ExitStack) -> Making:
+    from genoci.build.making import Making  # a build with nothing to do needs no worker
+
+    try:
+        return Making(job, key, held)
+    except BaseException:
+        held.close()
+        raise
 
 
 def _stands_on(target: Target) -> list[str]:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genoci.build import fork, steps
-from genoci.build.events import AnyEvent, Failed, Progressed, Stepped, Warned
+from genoci.build.events import Progressed, Stepped, Warned
 from genoci.build.fork import Send
-from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.errors import BuildError
 from genoci.fetch.address import shown
 from genoci.fetch.download import fetch as fetch_one
@@ -38,15 +37,11 @@ def downloaded(state: Path, package: Package) -> Path:
     return path
 
 
-def fetch(
-    target: Target,
-    state: Path,
-    on_event: Callable[[AnyEvent], None],
-    on_tick: Callable[[], None],
-) -> Failed | None:
-    """Have the files of the target's addresses in `state`; the failure, if one can't be had.
+def fetching(target: Target, state: Path) -> Callable[[Send], None] | None:
+    """The work of having the files of the target's addresses in `state`; None: there are none.
 
-    Whatever servers say is read by a worker that can write to the folder of downloads alone.
+    For a worker of its own: whatever servers say is read by a process that can write to the folder
+    of downloads alone.
     """
     packages = _with_address(target)
     if not packages:
@@ -60,13 +55,7 @@ def fetch(
         for package in packages:
             _have(package, folder, target.name, send)
 
-    with fork.worker(work, target=target.name) as worker:
-        for message in worker.messages(on_tick):
-            if isinstance(message, Failed):
-                return message
-            if not isinstance(message, Built | Answer | NotOnPaper):
-                on_event(message)
-    return None
+    return work
 
 
 def _folder(state: Path) -> Path:

@@ -13,8 +13,9 @@ from genoci.snapshot.driver import Driver
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asks for; `epoch` is SOURCE_DATE_EPOCH in seconds.
 
-    `uncached` are targets that are built whatever was built before; without `use_cache` all are.
-    `expect_cached`: that anything would be built is an error. `explain`: say why what is built is.
+    `jobs` targets may be built at once. `uncached` are targets that are built whatever was built
+    before; without `use_cache` all are. `expect_cached`: that anything would be built is an error.
+    `explain`: say why what is built is.
     """
 
     file: Path
@@ -23,6 +24,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     state: Path
     driver: Driver = Driver()
     compression: Compression
+    jobs: int = 1
     keep_going: bool = False
     dated_tags: bool = True
     epoch: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ import msgspec
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.inputs import Inputs
 from genoci.build.lock import addresses, changes, fetching, locked
 from genoci.build.lock import write as write_lock
 from genoci.build.plan import Decision, Planner
@@ -64,10 +66,9 @@ def build(
         planner = _planner(request, spec, layout, on_event, explain=explain, pins=pins)
         if request.expect_cached:
             _expect_cached(planner, targets)
-        with Course(request, spec, layout, planner, on_event, on_tick) as course:
-            for number, target in enumerate(targets, 1):
-                course.one(target, number, len(targets))
-        planner.inputs.keep()
+        course = Course(request, spec, layout, planner, on_event, on_tick)
+        course.run(targets)
+        _keep(planner.inputs)
     return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
 
 
@@ -83,7 +84,7 @@ def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[T
     planner = _planner(request, spec, layout, on_event, explain=True, pins=pins)
     decided = [(target, planner.foresee(target)) for target in targets]
     if request.state.exists():
-        planner.inputs.keep()
+        _keep(planner.inputs)
     return decided
 
 
@@ -116,7 +117,7 @@ def lock(
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), _Interruptible():
         planner = _planner(request, spec, layout, on_event)
-        with Course(
+        course = Course(
             request,
             spec,
             layout,
@@ -125,11 +126,9 @@ def lock(
             on_tick,
             publisher=partial(_untagged, layout),
             anew=names,
-        ) as course:
-            needed = order(spec, names) if names else ()
-            for number, target in enumerate(needed, 1):
-                course.one(target, number, len(needed))
-        planner.inputs.keep()
+        )
+        course.run(order(spec, names) if names else ())
+        _keep(planner.inputs)
     outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
     return _relocked(request, spec, sections, course.installed, outcome)
 
@@ -181,6 +180,12 @@ def _pins(request: Request, targets: Sequence[Target]) -> dict[str, tuple[Pinned
     section = sections.get(request.file.name, Lock())
     check_covers(section, targets, str(request.file))
     return {name: it.packages for name, it in section.targets.items()}
+
+
+def _keep(inputs: Inputs) -> None:
+    """What can't be remembered, on a full disk or in another's state, is read again next time."""
+    with contextlib.suppress(OSError):
+        inputs.keep()
 
 
 def _expect_cached(planner: Planner, targets: Sequence[Target]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from genoci import files
@@ -29,29 +29,23 @@ def using(state: Path) -> Iterator[None]:
         os.close(fd)
 
 
-@contextlib.contextmanager
-def building(state: Path, key: Digest, *, on_wait: Callable[[], None]) -> Iterator[bool]:
-    """Nobody else builds what has this key, in this state, until the block ends.
+def claim(state: Path, key: Digest) -> contextlib.ExitStack | None:
+    """Until the stack is closed nobody else builds, in this state, what has this key.
 
-    Yields whether somebody did: after `on_wait` it was waited for his end.
+    None: somebody does, at this moment.
     """
     folder = state / "building"
     folder.mkdir(exist_ok=True)
     path = folder / key.hex
-    with contextlib.ExitStack() as stack:
-        waited = False
-        while True:
+    while True:
+        with contextlib.ExitStack() as stack:
             try:
-                fd = stack.enter_context(files.lock(path, wait=waited))
+                fd = stack.enter_context(files.lock(path, wait=False))
             except BlockingIOError:
-                waited = True
-                on_wait()
-                continue
-            if os.fstat(fd).st_nlink:
-                break
-            stack.close()  # its holder has ended, and removed it
-        stack.callback(os.unlink, path)
-        yield waited
+                return None
+            if os.fstat(fd).st_nlink:  # else its holder has ended, and removed it
+                stack.callback(os.unlink, path)
+                return stack.pop_all()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genoci.build.events import AnyEvent, Finished
-from genoci.cli.parser import DRIVERS, Parser, choice, is_a_file
+from genoci.cli.parser import DRIVERS, Parser, choice, is_a_file, whole_number
 from genoci.cli.session import Session
 from genoci.cli.text import count
 from genoci.errors import UsageError
@@ -36,6 +36,12 @@ def arguments(parser: Parser) -> None:
         default="auto",
         metavar="NAME",
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
+    )
+    add(
+        "--jobs",
+        metavar="N",
+        type=whole_number("--jobs"),
+        help="how many targets may be built at once; else as many as there are processors",
     )
     add("--explain", action="store_true", help="say why a target is built that is not cached")
     add("--expect-cached", action="store_true", help="fail if anything would have to be built")
@@ -71,6 +77,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
     request = msgspec.structs.replace(
         request_of(options, session),
         driver=Driver(options.driver),
+        jobs=options.jobs or len(os.sched_getaffinity(0)),
         keep_going=options.keep_going,
         dated_tags=not options.no_dated_tags,
         expect_cached=options.expect_cached,
