@@ -11,10 +11,11 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from genoci.build.schedule import Outcome
+from genoci.build.schedule import Outcome, Request, lock
 from genoci.layer.compress import Compression
 from workshop import Workshop
 
+_EPOCH = 1_700_000_000
 _HEAD = """\
 Name: {name}
 Version: {version}
@@ -42,7 +43,7 @@ echo program >%{{buildroot}}/usr/bin/{name}
 def spec(
     name: str, version: str = "1", *, tags: str = "", scripts: str = "", files: str = ""
 ) -> str:
-    """A spec file: /usr/share/NAME/file, and of /etc/NAME.conf and /usr/bin/NAME what `files` has."""
+    """A spec file: /usr/share/NAME/file; /etc/NAME.conf and /usr/bin/NAME if `files` has them."""
     return _HEAD.format(name=name, version=version, tags=tags, scripts=scripts, files=files)
 
 
@@ -85,7 +86,12 @@ def build_rpms(folder: Path, *specs: str) -> None:
             *("rpmbuild", "--quiet", "-bb", "--define", f"_topdir {folder}/rpmbuild"),
             *("--define", "_unpackaged_files_terminate_build 0"),
             *("--define", "clamp_mtime_to_source_date_epoch 1"),
-            *("--define", f"_rpmdir {folder}", "--define", "_build_name_fmt %%{NAME}-%%{VERSION}.rpm"),
+            *(
+                "--define",
+                f"_rpmdir {folder}",
+                "--define",
+                "_build_name_fmt %%{NAME}-%%{VERSION}.rpm",
+            ),
             *sorted(folder.glob("*.spec")),
         ],
         check=True,
@@ -138,19 +144,35 @@ class RpmShop(Workshop):
         settings = {
             "compression": Compression.parse("none"),
             "dated_tags": False,
-            "epoch": 1_700_000_000,
+            "epoch": _EPOCH,
         }
         return self.build(yaml, *targets, **(settings | options))
 
     def says(self, base: str, command: str) -> str:
         """What a command prints in an image."""
-        outcome = self.install(f"says:\n  base: {base}\n  run: |\n    {command}\n")
+        outcome = self.install(f"says:\n  base: {base}\n  cache: never\n  run: |\n    {command}\n")
         assert outcome.ok, outcome.failed
         return self.output()
 
-    def layer(self, tag: str) -> dict[str, tarfile.TarInfo]:
-        """The members of the uppermost layer, but for directories."""
-        descriptor = self.image(tag).layers[-1].descriptor
-        blob = self.layout_path / "blobs" / "sha256" / descriptor.digest.hex
-        with tarfile.open(blob) as archive:
-            return {one.name: one for one in archive if not one.isdir()}
+
+def make_lock_file(workshop: Workshop, yaml: str) -> None:
+    """What `genoci lock` does."""
+    relocked = lock(
+        Request(
+            file=workshop.write("genoci.yaml", yaml),
+            layout=workshop.layout_path,
+            state=workshop.state,
+            compression=Compression.parse("none"),
+            epoch=_EPOCH,
+        ),
+        workshop.events.append,
+    )
+    assert relocked.written, relocked
+
+
+def layer_of(workshop: Workshop, tag: str) -> dict[str, tarfile.TarInfo]:
+    """The members of an image's uppermost layer, but for directories."""
+    descriptor = workshop.image(tag).layers[-1].descriptor
+    blob = workshop.layout_path / "blobs" / "sha256" / descriptor.digest.hex
+    with tarfile.open(blob) as archive:
+        return {one.name: one for one in archive if not one.isdir()}

@@ -18,8 +18,8 @@ from genoci.build import downloads, fork
 from genoci.build.events import Failed, Progressed, Stepped, Warned
 from genoci.errors import BuildError
 from genoci.spec.target import Package, Place
-from servers import CONTENT, DIGEST, Server, head, in_turn, ranged
 from rpms import served
+from servers import CONTENT, DIGEST, Server, head, in_turn, ranged
 from workshop import Workshop
 
 PLACE = Place("f.yaml", 1, 1)

@@ -76,10 +76,7 @@ class Planner:
         waiting = [name for name in self._stands_on(target) if not self.knows(name)]
         if waiting:
             return Decision(None, None, tuple(f"base: {name} is built first" for name in waiting))
-        key = self.key(target)
-        if not self._use_cache or target.name in self._uncached:
-            return Decision(key, None, ("the cache is not to be used",))
-        return self._look_up(target, key)
+        return self._unless_uncached(target, self.key(target))
 
     def foresee(self, target: Target) -> Decision:
         """What `decide` says, for one target after the other without building any."""
@@ -91,7 +88,7 @@ class Planner:
     def again(self, target: Target, key: Key) -> Decision:
         """The same once more, after another process may have built it."""
         self._cache = self._read_cache()
-        return self._look_up(target, key)
+        return self._unless_uncached(target, key)
 
     def key(self, target: Target) -> Key:
         base, _ = self.image(target.base)
@@ -135,6 +132,11 @@ class Planner:
             folder=self._folder,
             epoch=self._epoch,
         )
+
+    def _unless_uncached(self, target: Target, key: Key) -> Decision:
+        if not self._use_cache or target.name in self._uncached:
+            return Decision(key, None, ("the cache is not to be used",))
+        return self._look_up(target, key)
 
     def _look_up(self, target: Target, key: Key) -> Decision:
         if self._cache is None:

@@ -15,6 +15,7 @@ import msgspec
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.hooks import refuse_hooks
 from genoci.build.inputs import Inputs
 from genoci.build.lock import addresses, changes, fetching, locked
 from genoci.build.lock import write as write_lock
@@ -55,6 +56,8 @@ def build(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
+    if not request.hooks:
+        refuse_hooks(targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
     _refuse_mixture(request)
@@ -88,6 +91,12 @@ def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[T
     return decided
 
 
+def _keep(inputs: Inputs) -> None:
+    """What can't be remembered, on a full disk or in another's state, is read again next time."""
+    with contextlib.suppress(OSError):
+        inputs.keep()
+
+
 class Relocked(NamedTuple):
     """What `lock` did: the `changes`, a line each, of the lock file `path`, if it was `written`."""
 
@@ -111,6 +120,9 @@ def lock(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     names = [target.name for target in order(spec, request.targets) if fetching(target)]
+    needed = order(spec, names) if names else ()
+    if not request.hooks:
+        refuse_hooks(needed)
     sections = read_lock(beside(request.file)) or {}
     _refuse_mixture(request)
     state.make(request.state)
@@ -127,7 +139,7 @@ def lock(
             publisher=partial(_untagged, layout),
             anew=names,
         )
-        course.run(order(spec, names) if names else ())
+        course.run(needed)
         _keep(planner.inputs)
     outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
     return _relocked(request, spec, sections, course.installed, outcome)
@@ -180,12 +192,6 @@ def _pins(request: Request, targets: Sequence[Target]) -> dict[str, tuple[Pinned
     section = sections.get(request.file.name, Lock())
     check_covers(section, targets, str(request.file))
     return {name: it.packages for name, it in section.targets.items()}
-
-
-def _keep(inputs: Inputs) -> None:
-    """What can't be remembered, on a full disk or in another's state, is read again next time."""
-    with contextlib.suppress(OSError):
-        inputs.keep()
 
 
 def _expect_cached(planner: Planner, targets: Sequence[Target]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from genoci.snapshot.driver import Driver
-from rpms import RpmShop
+from rpms import RpmShop, layer_of
 
 # What rpm itself writes.
 DATABASE = {"rpmdb.sqlite", "rpmdb.sqlite-shm", "rpmdb.sqlite-wal"}
@@ -18,10 +18,8 @@ def database(*files: str) -> set[str]:
 def test_the_layer_has_the_packages_files_and_the_database_and_nothing_else(shop: RpmShop) -> None:
     outcome = shop.install(f"one: {{base: rpm, install: {shop.file('rights-1')}}}")
     assert outcome.ok, outcome.failed
-    layer = shop.layer("one")
-    assert set(layer) == database(
-        "etc/rights.conf", "usr/bin/rights", "usr/share/rights/file"
-    )
+    layer = layer_of(shop, "one")
+    assert set(layer) == database("etc/rights.conf", "usr/bin/rights", "usr/share/rights/file")
     said = shop.says("one", "rpm -Va; rpm -q rights; rpm -q --dump rights")
     assert said.startswith("rights-1-1.noarch\n")
     for line in said.splitlines()[1:]:
@@ -57,7 +55,7 @@ def test_two_that_need_each_other_come_in_any_order(shop: RpmShop) -> None:
     for order in (f"{first} {second}", f"{second} {first}"):
         outcome = shop.install(f"two: {{base: rpm, install: {order}}}")
         assert outcome.ok, outcome.failed
-        assert "usr/share/first/file" in shop.layer("two")
+        assert "usr/share/first/file" in layer_of(shop, "two")
 
 
 def test_scripts_and_triggers_run_without_network_and_without_services(shop: RpmShop) -> None:
@@ -109,7 +107,7 @@ def test_a_script_that_fails_fails_the_target(
 
 
 def test_twice_the_same_gives_the_same_layer_whichever_driver_made_it(shop: RpmShop) -> None:
-    yaml = f"same: {{base: rpm, install: {shop.file('app-1')} {shop.file('lib-1')}}}"
+    yaml = f"same: {{base: rpm, cache: never, install: {shop.file('app-1')} {shop.file('lib-1')}}}"
     digests = set()
     for driver in ("copy", "overlay", "overlay"):
         outcome = shop.install(yaml, driver=Driver(driver))

@@ -5,6 +5,7 @@ Two runs: what is downloaded is looked at before anything of it is installed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from genoci.build.install.downloads import Download, downloads, remove_others
 from genoci.build.install.manager import Batch, Ended, Workplace
 from genoci.build.install.rpm import Files, refuse_failure
 from genoci.build.install.rpmdb import Row
-from genoci.errors import BuildError
+from genoci.errors import BuildError, StepFailed
 from genoci.spec.pinned import Pinned
 
 # One after the other: rpm would tell a list of files without saying which header is whose.
@@ -23,6 +24,11 @@ for file; do
     rpm -qp --qf '%{SHA1HEADER}\\n' "$file" 2>/dev/null || echo
 done
 """
+# In the words of dnf, dnf5, zypper, microdnf.
+_UNKNOWN = re.compile(
+    r"(?:Unable to find a match: |No match for argument: "
+    r"|No provider of '|No package matches ')([^'\n]+)"
+)
 _MOST_FILES = 500  # in one command: their paths are its arguments
 AGAIN = "`genoci lock FILE` writes a new lock file, with what there is now."
 
@@ -76,6 +82,23 @@ def install_batch(batch: Batch, place: Workplace, repositories: Repositories) ->
     return pinned
 
 
+def refuse_unknown(ended: Ended, where: str) -> None:
+    """Raise BuildError, with all names, if nobody has a package that was named."""
+    if ended.status == 0:
+        return
+    said = (found[1].split() for found in _UNKNOWN.finditer(ended.output))
+    unknown = list(dict.fromkeys(name for names in said for name in names))
+    if unknown:
+        raise StepFailed(
+            f"no repository of the image has {', '.join(unknown)}",
+            status=ended.status,
+            tail=ended.tail,
+            where=where,
+            mend="Is it the name of the package, or of a program in one? The repositories are "
+            "those of the image: an earlier step can add one.",
+        )
+
+
 def _install(
     names: Sequence[str], files: Files, batch: Batch, place: Workplace, repositories: Repositories
 ) -> tuple[Pinned, ...]:
@@ -85,7 +108,17 @@ def _install(
         missing = _missing(batch.pins, before)
         _refuse_gone(missing, repositories, place)
         remove_others(place.cache, ".rpm", {pin.sha256 for pin in batch.pins})
-    refuse_failure(repositories.download(wanted, files), repositories.name, place.where)
+    downloaded = repositories.download(wanted, files)
+    refuse_unknown(downloaded, place.where)
+    if downloaded.status != 0 and batch.pins is not None:
+        raise StepFailed(
+            f"{repositories.name} can't install exactly what the lock file names",
+            status=downloaded.status,
+            tail=downloaded.tail,
+            where=place.where,
+            mend=f"Has the base changed since, or the list of packages? {AGAIN}",
+        )
+    refuse_failure(downloaded, repositories.name, place.where)
     found = downloads(place.cache, ".rpm")
     if batch.pins is not None:
         _refuse_others(found, batch.pins, place.where)
@@ -172,7 +205,7 @@ def _pinned(
             version=row.version,
             architecture=row.architecture,
             sha256=headers[row.header].sha256,
-            source=sources.get(headers[row.header], ""),
+            source=sources.get(headers[row.header], headers[row.header].name),
         )
         for row in known
     )

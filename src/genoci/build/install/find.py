@@ -46,6 +46,7 @@ MANAGERS = (
     Known("rpm", ("dnf5", "rpm", "sh"), True, f"{_HERE}.dnf:Dnf"),
     Known("rpm", ("zypper", "rpm", "sh"), True, f"{_HERE}.zypper:Zypper"),
     Known("rpm", ("microdnf", "rpm", "sh"), True, f"{_HERE}.microdnf:Microdnf"),
+    Known("apk", ("apk", "sh"), True, f"{_HERE}.apk:Apk"),
     Known("rpm", ("rpm", "sh"), False, f"{_HERE}.rpm:Rpm"),
 )
 

@@ -6,6 +6,7 @@ It can't merely download, and keeps nothing: so nothing of it can be locked.
 from __future__ import annotations
 
 from genoci.build.install import rpmdb
+from genoci.build.install.by_name import refuse_unknown
 from genoci.build.install.manager import Batch, Workplace
 from genoci.build.install.rpm import ENVIRONMENT, Files, refuse_failure
 from genoci.build.install.unwritten import unwritten
@@ -49,4 +50,5 @@ def _install(wanted: tuple[str, ...], place: Workplace) -> None:
         shown={_CACHE: place.cache},
         env=ENVIRONMENT,
     )
+    refuse_unknown(ended, place.where)
     refuse_failure(ended, "microdnf", place.where)

@@ -115,4 +115,3 @@ def refuse_failure(ended: Ended, program: str, where: str) -> None:
             where=where,
             mend="Its last lines say why. To look around in what it left:  genoci shell --failed",
         )
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from genoci.package.archive import Archive, recognise
 from genoci.package.install import install_members
 from genoci.spec.pinned import Pinned
 from genoci.spec.target import Install, Package
+
+Showing = Callable[[Path], AbstractContextManager[None]]
 
 _LARGEST_LIST = 1 << 16  # bytes of dpkg's list of architectures
 
@@ -49,10 +52,14 @@ def install_on_paper(
 
 
 class Ground(NamedTuple):
-    """A live root, the image that it began with, and who hears what its programs say."""
+    """A live root, the image that it began with, and who hears what its programs say.
+
+    `showing` shows the root, while the block runs, as its programs are to see it.
+    """
 
     root: Path
     base: Image
+    showing: Showing
     send: Send
     warn: Callable[..., None]
 

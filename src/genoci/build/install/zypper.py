@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from genoci.build.install import rpmdb
 from genoci.build.install.by_name import install_batch
@@ -15,8 +16,9 @@ from genoci.build.install.manager import Batch, Ended, Workplace
 from genoci.build.install.rpm import ENVIRONMENT, Files
 from genoci.build.install.unwritten import unwritten
 from genoci.layer.beneath import Beneath
+from genoci.layer.remove import remove
 from genoci.layer.resolve import resolve
-from genoci.layer.tree import Tree, open_alone
+from genoci.layer.tree import Tree
 from genoci.spec.pinned import Pinned
 
 _CACHE = "/var/cache/zypp"  # in it: packages/REPOSITORY/PATH
@@ -58,7 +60,7 @@ class _Repositories:
         self._pins = batch.pins
 
     def offered(self, pins: Sequence[Pinned]) -> Collection[tuple[str, str, str]]:
-        self._run("refresh", network=True)
+        self._refresh()
         names = [pin.name for pin in pins]
         options = ("--details", "--match-exact", "--type", "package")
         said = self._run("--no-refresh", "search", *options, *names, quiet=True)
@@ -67,7 +69,7 @@ class _Repositories:
         return {(fields[1], fields[3], fields[4]) for fields in rows}
 
     def download(self, wanted: Sequence[str], files: Files) -> Ended:
-        refreshed = self._run("refresh", network=True)
+        refreshed = self._refresh()
         if refreshed.status != 0:
             return refreshed
         return self._install("--download-only", *wanted, network=True)
@@ -85,6 +87,13 @@ class _Repositories:
             if repository in addresses:
                 sources[one] = f"{addresses[repository].rstrip('/')}/{path}"
         return sources
+
+    def _refresh(self) -> Ended:
+        # What it noted of the root is taken for that of another with as many packages.
+        for parent, name in _found(self._place.cache, b"solv/@System"):
+            with contextlib.suppress(FileNotFoundError):
+                remove(parent, name)
+        return self._run("refresh", network=True)
 
     def _install(self, *arguments: str, network: bool = False) -> Ended:
         options = ["--no-recommends"]
@@ -133,37 +142,42 @@ def _kept(place: Workplace) -> Iterator[None]:
     for number, path in enumerate(found):
         os.link(place.cache / path, kept / str(number))
     yield
-    cache = os.open(place.cache, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    beneath = Beneath(cache)  # the root's programs may have put links there
-    try:
-        for number, path in enumerate(found):
-            with contextlib.suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
-                parent, name = beneath.parent(os.fsencode(path))
+    for number, path in enumerate(found):
+        for parent, name in _found(place.cache, os.fsencode(path)):
+            with contextlib.suppress(FileExistsError):
                 os.link(kept / str(number), name, dst_dir_fd=parent)
+
+
+def _found(folder: Path, path: bytes) -> Iterator[tuple[int, bytes]]:
+    """The directory of `path` beneath the folder, if there is one, and its name there.
+
+    No link is followed: programs of the root have written there.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    beneath = Beneath(fd)
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield beneath.parent(path)
     finally:
         beneath.close()
-        os.close(cache)
+        os.close(fd)
 
 
 def _forget_when(place: Workplace) -> None:
     """Take the time out of a comment in the list of what was installed for others."""
-    root = open_alone(place.root)
-    beneath = Beneath(root)
-    try:
-        parent, name = beneath.parent(_AUTOMATIC)
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(name, flags, dir_fd=parent), "r+b") as stream:
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    for parent, name in _found(place.root, _AUTOMATIC):
+        try:
+            fd = os.open(name, flags, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        with open(fd, "r+b") as stream:
             text = stream.read(_MOST)
             settled = _WHEN.sub(rb"\1", text)
             if settled != text and len(text) < _MOST:
                 stream.seek(0)
                 stream.write(settled)
                 stream.truncate()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    finally:
-        beneath.close()
-        os.close(root)
 
 
 def _content(tree: Tree, path: str) -> bytes:
