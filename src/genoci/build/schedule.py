@@ -135,23 +135,26 @@ def lock(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     names = [target.name for target in order(spec, request.targets) if fetching(target)]
+    needed = order(spec, names) if names else ()
+    if not request.hooks:
+        refuse_hooks(needed)
     sections = read_lock(beside(request.file)) or {}
     _refuse_mixture(request)
     state.make(request.state)
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), _Interruptible():
-        anew = msgspec.structs.replace(request, uncached=tuple(names))
-        planner = _planner(anew, spec, layout, on_event)
+        planner = _planner(request, spec, layout, on_event)
         course = Course(
-            anew,
+            request,
             spec,
             layout,
             planner,
             lambda event: None if isinstance(event, Finished) else on_event(event),
             on_tick,
             publisher=partial(_untagged, layout),
+            anew=names,
         )
-        course.run(order(spec, names) if names else ())
+        course.run(needed)
         _keep(planner.inputs)
     outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
     return _relocked(request, spec, sections, course.installed, outcome)
