@@ -124,6 +124,13 @@ run: ls /etc; touch /etc/lost
     assert not names & {b"hidden", b"lost"}
 
 
+def test_nothing_is_made_in_what_a_hook_has_mounted_on_etc(workshop: Workshop, base: str) -> None:
+    workshop.write("etc/passwd", "root:x:0:0::/:/bin/sh\n")
+    text = "pre: mount --bind etc %ROOT%/etc\nrun: ls /etc"
+    assert target(workshop, base, text) == "passwd\n"
+    assert os.listdir(workshop.folder / "etc") == ["passwd"]
+
+
 SCRIPTS = {
     "with-mode.py": ("#!/usr/bin/env python3\nimport sys\nprint('python', len(sys.argv))\n", 0o755),
     "without-mode.py": ("#!/usr/bin/env  python3 \nprint('python')\n", 0o644),
@@ -225,6 +232,8 @@ def test_no_hooks_refuses_before_anything_is_built(workshop: Workshop, base: str
     assert "2 more" in caught.value.what
     assert not workshop.layout_path.exists()
     assert workshop.build(yaml, "base", hooks=False).ok, "of the targets that are wanted"
+    refused = genoci(workshop, "build", "-f", str(workshop.folder / "genoci.yaml"), "--no-hooks")
+    assert refused.returncode == 2 and "genoci.yaml:4:9" in refused.stderr
 
 
 def test_the_failed_root_has_nothing_of_what_hooks_mounted(workshop: Workshop, base: str) -> None:
@@ -411,6 +420,30 @@ run: |
     for line in lines[:2]:
         assert {"nosuid", "nodev"} <= set(line.split()[3].split(",")), line
     assert "ermission denied" in lines[2]
+
+
+def test_a_hook_that_unmounts_the_root_itself_fails_the_next_run(
+    workshop: Workshop, base: str
+) -> None:
+    yaml = f"{base}t: {{base: base, pre: umount -l %ROOT%, run: 'true'}}"
+    (failure,) = workshop.build(yaml).failed
+    assert "not the root itself" in failure.mend
+    assert failure.where == "target t, run: true"
+
+
+@pytest.mark.root_only
+def test_a_block_device_can_not_be_mounted_not_even_by_root(workshop: Workshop, base: str) -> None:
+    image = workshop.write("image", b"")
+    os.truncate(image, 4 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    losetup = ["losetup", "--find", "--show", image]
+    device = subprocess.run(losetup, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        yaml = f"{base}t: {{base: base, pre: mount -t ext4 {device} %ROOT%/etc}}"
+        (failure,) = workshop.build(yaml).failed
+        assert "ermission denied" in failure.tail[0], failure
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def test_what_a_hook_mounts_read_only_can_not_be_written_and_the_rest_can(
