@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genoci.build import steps
+from genoci.build.downloads import downloaded
 from genoci.build.fork import Send
 from genoci.build.install.find import Known, find_manager
 from genoci.build.job import Job
@@ -147,8 +148,7 @@ def _file(package: Package, job: Job) -> Path:
     """The package's file: the user's, or what was downloaded before."""
     if package.path is not None:
         return Path(package.path)
-    assert package.sha256 is not None
-    return Path(job.state, "downloads", "sha256", package.sha256)
+    return downloaded(Path(job.state), package)
 
 
 def _platform(job: Job, base: Image) -> Platform:

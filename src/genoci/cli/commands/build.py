@@ -115,7 +115,7 @@ def request_of(options: argparse.Namespace, session: Session) -> Request:
     from genoci.layer.compress import Compression
 
     return Request(
-        file=_file(options),
+        file=file_of(options),
         targets=tuple(options.targets),
         layout=session.settings.layout,
         state=session.settings.state,
@@ -126,7 +126,8 @@ def request_of(options: argparse.Namespace, session: Session) -> Request:
     )
 
 
-def _file(options: argparse.Namespace) -> Path:
+def file_of(options: argparse.Namespace) -> Path:
+    """The YAML file that the options name; UsageError if there is none."""
     if options.file is not None:
         return Path(options.file)
     for word in options.targets:
