@@ -55,7 +55,9 @@ def settle(
     path = config_path(environment)
     file = _read(path, environment) if path else None
     name = driver or (file and _driver(file)) or "auto"
-    lofile, btrfs = _btrfs(file) if name == "btrfs" else (None, None)
+    lofile, btrfs = (file and file.lofile) or None, None
+    if name == "btrfs":
+        lofile, btrfs = _btrfs(file)
     return Settings(
         layout=_layout(environment, layout, file),
         state=_state(environment, state, file),

@@ -26,7 +26,14 @@ class Refused(BuildError):
         self.exit_status = failure.exit_status
 
 
-def call(work: Callable[[Send], T], kind: Any, on_event: OnEvent, *, terminal: bool = False) -> T:
+def call(
+    work: Callable[[Send], T],
+    kind: Any,
+    on_event: OnEvent,
+    *,
+    terminal: bool = False,
+    on_built: Callable[[Built], None] = lambda built: None,
+) -> T:
     """Do `work` in a worker; its result, of the type `kind`.
 
     Raises Refused for an error of the worker's. With `terminal` it stays in the caller's session.
@@ -44,7 +51,7 @@ def call(work: Callable[[Send], T], kind: Any, on_event: OnEvent, *, terminal: b
                 case Failed():
                     raise Refused(message)
                 case Built():
-                    pass
+                    on_built(message)
                 case _:
                     on_event(message)
     raise BuildError("the worker ended without an answer")

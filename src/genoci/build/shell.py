@@ -31,7 +31,7 @@ def look_around(
     snapshots.sweep()
     chain = ensure(image, snapshots, layout, warn=warn)
     with snapshots.prepare(chain) as active:
-        return _interact(active, argv or _SHELL, image.env, image.workdir, image.user, warn)
+        return interact(active, argv, image.env, image.workdir, image.user, warn)
 
 
 def look_at_failed(state: Path, argv: tuple[str, ...], driver: Driver, warn: Warn) -> int:
@@ -51,7 +51,7 @@ def look_at_failed(state: Path, argv: tuple[str, ...], driver: Driver, warn: War
         kept = pick(one, state, idmap.key, warn=warn).kept("failed")
         if kept is not None:
             with kept as active:
-                return _interact(active, argv or _SHELL, {}, "/", "", warn)
+                return interact(active, argv, {}, "/", "", warn)
     raise _nothing()
 
 
@@ -62,18 +62,21 @@ def _nothing() -> NotFound:
     )
 
 
-def _interact(
+def interact(
     active: Active,
     argv: tuple[str, ...],
     env: dict[str, str],
     workdir: str,
     user: str,
     warn: Warn,
+    *,
+    usage: str = "genoci shell TAG -- /path/to/program",
 ) -> int:
+    """Run `argv`, or a shell, in the root as its `user`; the exit status."""
     with LiveTree(active.root) as tree:
         who = find_user(tree, user, where="")
     command = process.Command(
-        argv=argv,
+        argv=argv or _SHELL,
         root=active.root,
         env=environment(env, home=who.home, epoch=None),
         cwd=workdir or "/",
@@ -85,6 +88,6 @@ def _interact(
         return process.interactive(command, warn=warn)
     except FileNotFoundError as error:
         raise BuildError(
-            f"the image has no {argv[0]}",
-            mend="Name a program that it has: genoci shell TAG -- /path/to/program",
+            f"the image has no {command.argv[0]}",
+            mend=f"Name a program that it has: {usage}",
         ) from error

@@ -30,6 +30,8 @@ _TICK = 20_000_000  # nanoseconds; no kernel's is longer than 10 ms
 class Btrfs:
     """Trees that are subvolumes. Snapshots are read-only."""
 
+    whole = True
+
     def make(self, folder: Path, chain: list[Path]) -> None:
         """Returns when a change can't have the time any more that the snapshot's last one had."""
         with _opened(folder) as above:

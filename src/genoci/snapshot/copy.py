@@ -30,6 +30,8 @@ _NOT_THIS = (errno.EINVAL, errno.EPERM, errno.ETXTBSY)  # a file without checksu
 class Copy:
     """Trees that are whole, and share nothing but blocks."""
 
+    whole = True
+
     def make(self, folder: Path, chain: list[Path]) -> None:
         make_empty(folder / "fs")
         if chain:

@@ -49,7 +49,11 @@ class Trees(Protocol):
 
     `folder` is a directory of the store that is ours, its tree is `folder`/fs. `chain` are such
     trees of a snapshot and of all below it, the topmost first; of an empty root there are none.
+    `whole`: each tree is all of a root, and needs no others to be seen.
     """
+
+    @property
+    def whole(self) -> bool: ...
 
     def make(self, folder: Path, chain: list[Path]) -> None:
         """Make the tree: a writable copy of the snapshot, or an empty root (0755, 0:0, time 0)."""

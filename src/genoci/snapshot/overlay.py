@@ -28,6 +28,8 @@ MOST_LAYERS = 500  # OVL_MAX_STACK in the kernel's fs/overlayfs
 class Overlay:
     """The lowest tree of a chain is a plain directory, the others are upper directories."""
 
+    whole = False
+
     def make(self, folder: Path, chain: list[Path]) -> None:
         make_empty(folder / "fs")
         if chain:
@@ -38,7 +40,8 @@ class Overlay:
             bind(folder / "fs", folder / ROOT)
             return
         mount_read_only(folder, chain)
-        mount(folder, chain)
+        if not os.path.ismount(folder / ROOT):
+            mount(folder, chain)
 
     def candidates(self, folder: Path, parent: Path | None) -> Iterator[Candidate]:
         return candidates(folder / "fs", parent)
@@ -50,15 +53,16 @@ class Overlay:
         remove_tree(tree)
 
 
-def mount(folder: Path, lowers: list[Path]) -> None:
+def mount(folder: Path, lowers: list[Path], *, lasting: bool = False) -> None:
     """Mount `folder`/fs over `lowers` (the topmost first) at `folder`/root.
 
-    Raises OSError; BuildError for more layers than an overlay takes. Makes what else it needs in
-    `folder`.
+    With `lasting` what programs sync there is synced. Raises OSError; BuildError for more layers
+    than an overlay takes. Makes what else it needs in `folder`.
     """
     for name in ("work", ROOT):
         (folder / name).mkdir(mode=0o700)
-    _mount(folder, ROOT, lowers, b"volatile,upperdir=../fs,workdir=../work,")
+    more = b"upperdir=../fs,workdir=../work,"
+    _mount(folder, ROOT, lowers, more if lasting else b"volatile," + more)
 
 
 def mount_read_only(folder: Path, lowers: list[Path]) -> None:
@@ -66,7 +70,7 @@ def mount_read_only(folder: Path, lowers: list[Path]) -> None:
     if len(lowers) == 1:  # too few for an overlay without an upper directory
         bind(lowers[0], folder / PARENT, read_only=True)
         return
-    (folder / PARENT).mkdir(mode=0o700)
+    (folder / PARENT).mkdir(mode=0o700, exist_ok=True)
     _mount(folder, PARENT, lowers, b"")
 
 
@@ -93,7 +97,7 @@ def _mount(folder: Path, target: str, lowers: list[Path], more: bytes) -> None:
             b"overlay",
             b"../" + target.encode(),
             b"overlay",
-            linux.MS_NODEV,
+            linux.MS_NODEV | linux.MS_NOSUID,
             _OPTIONS + b"," + more + options,
         )
 

@@ -12,7 +12,7 @@ from genoci import linux
 from genoci.errors import MachineError, UsageError
 from genoci.snapshot.btrfs import Btrfs, is_btrfs
 from genoci.snapshot.copy import Copy
-from genoci.snapshot.driver import Driver
+from genoci.snapshot.driver import Driver, Trees
 from genoci.snapshot.overlay import Overlay
 from genoci.snapshot.root import MountedRoot, Snapshots, make_empty
 from genoci.snapshot.store import Store
@@ -20,6 +20,9 @@ from genoci.snapshot.store import Store
 DRIVERS = ("auto", "overlay", "btrfs", "copy")
 _BTRFS_MEND = "Put the state on one (--state), or have one made: `lpack setup`; or use overlay."
 MEND = "Put the state on a local filesystem such as ext4, XFS or btrfs (--state), or use copy."
+
+
+_TREES: dict[str, Callable[[], Trees]] = {"overlay": Overlay, "btrfs": Btrfs, "copy": Copy}
 
 
 class Unfit(Exception):
@@ -52,6 +55,11 @@ def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]
             how = ", sharing blocks" if shares_blocks(state) else ""
             warn(f"the driver overlay does not work in {state} ({reason}): copying instead{how}")
     return Snapshots(Store(folder / "copy" / idmap, Copy()))
+
+
+def store_of(driver: Driver, state: Path, idmap: str) -> Store:
+    """The snapshots of a driver that was picked before: nothing is tried."""
+    return Store(driver.folder(state) / idmap, _TREES[driver.name]())
 
 
 def _on_btrfs(driver: Driver, state: Path, idmap: str) -> Snapshots:

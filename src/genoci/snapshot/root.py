@@ -23,6 +23,7 @@ class Snapshots:
 
     def __init__(self, store: Store) -> None:
         self.trees = store.trees
+        self.folder = store.folder
         self._store = store
 
     def exists(self, chain_id: Digest) -> bool:
@@ -37,6 +38,10 @@ class Snapshots:
     def sweep(self, *, failed: bool = False) -> None:
         self._store.sweep(failed=failed)
 
+    def forget(self, name: str) -> None:
+        """Remove what was kept as `name`, if anything was."""
+        self._store.forget(name)
+
     @contextlib.contextmanager
     def prepare(self, parent: Digest | None) -> Iterator[Active]:
         with self._store.using(parent) as chain, self._store.place(parent) as place:
@@ -50,11 +55,17 @@ class Snapshots:
     @contextlib.contextmanager
     def _reopened(self, name: str) -> Iterator[Active]:
         with self._store.kept(name) as (place, parent), self._store.using(parent) as chain:
+            if os.path.ismount(place.path / ROOT):  # by shown.show, for every program
+                with MountedRoot(place, chain, self.trees) as active:
+                    yield active
+                return
+            place.clear()  # of what a killed process has left
             try:
                 with MountedRoot(place, chain, self.trees) as active:
                     yield active
             finally:
-                place.clear()
+                if place.path.exists():  # it was not committed
+                    place.clear()
 
 
 class MountedRoot:

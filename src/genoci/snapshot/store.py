@@ -47,11 +47,11 @@ class Store:
 
     def __init__(self, folder: Path, trees: Trees) -> None:
         self.trees = trees
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, chain_id: Digest) -> Path:
-        return self._folder / chain_id.hex
+        return self.folder / chain_id.hex
 
     def exists(self, chain_id: Digest) -> bool:
         """Whether the snapshot and all below it are whole."""
@@ -80,7 +80,7 @@ class Store:
     @contextlib.contextmanager
     def making(self, chain_id: Digest) -> Iterator[None]:
         """Until the block ends no other process is in such a block for the same snapshot."""
-        path = self._folder / f"{chain_id.hex}.making"
+        path = self.folder / f"{chain_id.hex}.making"
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -130,7 +130,7 @@ class Store:
     def kept_path(self, name: str) -> Path | None:
         """The directory of the root kept as `name`, if it and all below it are there."""
         try:
-            path = self._folder / (self._folder / name).read_text()
+            path = self.folder / (self.folder / name).read_text()
             parent = _parent(path)
         except (FileNotFoundError, ValueError):
             return None
@@ -138,9 +138,25 @@ class Store:
             return None
         return path
 
+    def kept_tree(self, name: str) -> Path | None:
+        """The directory of what was kept as `name`, also if what it stands on is gone."""
+        path = self._named(name)
+        return path if path is not None and (path / "fs").is_dir() else None
+
+    def forget(self, name: str) -> None:
+        """Remove what was kept as `name`, if anything was; raises StorageError if it is in use."""
+        path = self._named(name)
+        if path is not None and not self._bury_if_unused(path):
+            raise StorageError(
+                f"the {name} root is in use", mend="Leave the other shell in it first."
+            )
+        (self.folder / name).unlink(missing_ok=True)
+
     def remove(self, chain_id: Digest) -> None:
         """Idempotent; what stands on the snapshot does not exist any more either."""
         path = self.path(chain_id)
+        if path.exists() and path in self._below_checkout():
+            raise StorageError(f"the snapshot {chain_id} is in use", mend="End the checkout first.")
         if path.exists() and not self._bury_if_unused(path):
             raise StorageError(
                 f"the snapshot {chain_id} is in use", mend="Wait for the build to end."
@@ -151,11 +167,11 @@ class Store:
 
         With `failed` the failed root is such a thing, too. A checkout never is.
         """
-        files.sweep(self._folder)
+        files.sweep(self.folder)
         kept = [self.kept_path("failed") if not failed else None, self._named("checkout")]
         lasting: list[Path] = []
-        for name in os.listdir(self._folder):
-            path = self._folder / name
+        for name in os.listdir(self.folder):
+            path = self.folder / name
             if name.endswith(".making"):
                 _remove_abandoned(path)
             elif name.startswith((_ACTIVE, _DEAD)):
@@ -184,8 +200,10 @@ class Store:
         """Keep the directory as `name`; the one before goes, or will when it is not used."""
         before = self._named(name)
         new = path.with_name(path.name.replace(_ACTIVE, _KEPT))
+        if name == "checkout":  # what is in it can't be made again, and counts as it is
+            (path / "synced").touch()
         os.rename(path, new)
-        files.write(self._folder / name, new.name.encode())
+        files.write(self.folder / name, new.name.encode())
         if before is not None:
             self._bury_if_unused(before)
 
@@ -198,7 +216,7 @@ class Store:
                 os.rename(path, dead)
             except FileNotFoundError:
                 return
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Never by force: if one of them were still mounted, this fails, instead of removing
             # what is below.
@@ -215,8 +233,14 @@ class Store:
     def _named(self, name: str) -> Path | None:
         """What was kept as `name`, whether or not it can still be used."""
         with contextlib.suppress(FileNotFoundError):
-            return self._folder / (self._folder / name).read_text()
+            return self.folder / (self.folder / name).read_text()
         return None
+
+    def _below_checkout(self) -> list[Path]:
+        """What a checkout stands on: it may be mounted although no process holds it."""
+        path = self.kept_path("checkout")
+        parent = _parent(path) if path is not None else None
+        return [] if parent is None else self._chain(parent) or []
 
     def _chain(self, chain_id: Digest) -> list[Path] | None:
         """The directories of a snapshot and those below it; None if one is missing or not whole."""
@@ -235,7 +259,7 @@ class Store:
 
     def _new_directory(self) -> tuple[Path, int]:
         while True:
-            path = self._folder / f"{_ACTIVE}{secrets.token_hex(8)}"
+            path = self.folder / f"{_ACTIVE}{secrets.token_hex(8)}"
             path.mkdir(mode=0o700)
             lock = _hold(path, fcntl.LOCK_EX)  # None: a sweep came between
             if lock is not None:
@@ -254,7 +278,7 @@ class Store:
         return True
 
     def _sync(self, paths: list[Path]) -> None:
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             linux.syncfs(folder)
         finally:
