@@ -34,6 +34,12 @@ _decode = msgspec.json.Decoder(Message).decode
 _TICK = 0.1  # seconds between two chances for a progress display to redraw
 _GRACE = 10.0  # seconds that an ended worker has for taking down what it set up
 
+_MEND = "If the machine ran out of memory, its kernel log says so; then build again."
+_MENDS = {
+    int(signal.SIGSYS): "A filter of system calls (seccomp) kills what it forbids: in a container, "
+    "start that with another one."
+}
+
 
 class Worker:
     """A forked worker: `messages()` until it is done, or `stop()` it."""
@@ -76,7 +82,7 @@ class Worker:
                 f"the worker was killed by {_named(-status)}"
                 if status < 0
                 else f"the worker ended with status {status}",
-                mend="If the machine ran out of memory, its kernel log says so; then build again.",
+                mend=_MENDS.get(-status, _MEND),
             )
         return None
 

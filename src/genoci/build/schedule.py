@@ -54,6 +54,7 @@ def build(
     A target that fails is told by a `Failed` event and in the Outcome. Raises UsageError for what
     is wrong before anything is built, Interrupted when the user ends it; finished targets stay.
     """
+    on_event = _machine_warned_once(on_event)
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
     if not request.hooks:
@@ -73,6 +74,20 @@ def build(
         course.run(targets)
         _keep(planner.inputs)
     return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+
+
+def _machine_warned_once(on_event: Callable[[AnyEvent], None]) -> Callable[[AnyEvent], None]:
+    """What every worker says anew that meets it, as of a driver that does not work here."""
+    told: set[Warned] = set()
+
+    def tell(event: AnyEvent) -> None:
+        if isinstance(event, Warned) and not event.target:
+            if event in told:
+                return
+            told.add(event)
+        on_event(event)
+
+    return tell
 
 
 def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[Target, Decision]]:
@@ -120,23 +135,26 @@ def lock(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     names = [target.name for target in order(spec, request.targets) if fetching(target)]
+    needed = order(spec, names) if names else ()
+    if not request.hooks:
+        refuse_hooks(needed)
     sections = read_lock(beside(request.file)) or {}
     _refuse_mixture(request)
     state.make(request.state)
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), _Interruptible():
-        anew = msgspec.structs.replace(request, uncached=tuple(names))
-        planner = _planner(anew, spec, layout, on_event)
+        planner = _planner(request, spec, layout, on_event)
         course = Course(
-            anew,
+            request,
             spec,
             layout,
             planner,
             lambda event: None if isinstance(event, Finished) else on_event(event),
             on_tick,
             publisher=partial(_untagged, layout),
+            anew=names,
         )
-        course.run(order(spec, names) if names else ())
+        course.run(needed)
         _keep(planner.inputs)
     outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
     return _relocked(request, spec, sections, course.installed, outcome)

@@ -79,7 +79,7 @@ class _Installation:
         plan = self._plan()
         plan = self._download(plan)
         copies = self._copied(plan)
-        done = self._apt("install", "--no-download", "--", *self._wanted, shown=copies)
+        done = self._apt("install", "--", *self._wanted, shown=copies)
         if done.status != 0:
             raise dpkg.failure(done, self._batch, self._files, self._place)
         return tuple(one.pinned() for one in words.in_order(plan, done.output))

@@ -31,6 +31,7 @@ def arguments(parser: Parser) -> None:
         metavar="NAME",
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
     )
+    add("--no-hooks", action="store_true", help="refuse what runs anything on the host")
     parser.add_json()
 
 
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
         driver=Driver(options.driver),
         compression=Compression.parse("gzip"),
         epoch=session.settings.epoch,
+        hooks=not options.no_hooks,
     )
     progress = session.progress()
     try:
