@@ -36,7 +36,7 @@ class Genoci:
 
 
 class Buildah:
-    """buildah with its own storage, in a folder; `chroot` isolation, as machines like this allow."""
+    """buildah with its own storage, in a folder; with `chroot` isolation, which needs least."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -113,6 +113,8 @@ class Course:
                     self._on_tick()
         finally:
             for making in self._making:
+                making.worker.begin_to_stop()
+            for making in self._making:
                 making.close()
             self._publish()
 

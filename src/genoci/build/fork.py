@@ -86,12 +86,17 @@ class Worker:
             )
         return None
 
+    def begin_to_stop(self) -> None:
+        """Tell the worker to end; `stop` waits for it. Several can so end at the same time."""
+        if self._pid > 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGTERM)
+
     def stop(self) -> None:
         """End the worker and everything it started, and wait until that is true. Idempotent."""
         if self._pid < 0:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGTERM)
+        self.begin_to_stop()
         ended = os.pidfd_open(self._pid)
         try:
             if not select.select([ended], [], [], _GRACE)[0]:

@@ -148,7 +148,7 @@ class Hooks:
         until: float | None = None,
     ) -> None:
         key, hook = self._hooks[number]
-        text = words.first_line(words.hook_description(key, hook, self._job.folder))
+        text = words.hook_line(key, hook, self._job.folder)
         where = f"target {self._job.target.name}, {text}"
         listener = Listener(on_output)
         if until is None:

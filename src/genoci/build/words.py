@@ -40,6 +40,11 @@ def hook_description(key: str, hook: Hook, folder: str) -> str:
     return _readable(f"{key}: {words}")
 
 
+def hook_line(key: str, hook: Hook, folder: str) -> str:
+    """The first line of that."""
+    return first_line(hook_description(key, hook, folder))
+
+
 def named(folder: str, package: Package) -> str:
     """What the YAML file calls the package."""
     if package.path is not None:

@@ -9,7 +9,8 @@ import pytest
 
 from genoci.build.events import AnyEvent, Finished
 from genoci.build.lock import write
-from genoci.build.schedule import Outcome, Relocked, Request, build, lock, plan
+from genoci.build.relock import Relocked, lock
+from genoci.build.schedule import Outcome, Request, build, plan
 from genoci.errors import SpecError
 from genoci.layer.compress import Compression
 from genoci.spec.lock import Lock, Locked, read_lock

@@ -11,7 +11,7 @@ from genoci.cli.session import Session
 from genoci.cli.text import count, one_line
 
 if TYPE_CHECKING:
-    from genoci.build.schedule import Relocked
+    from genoci.build.relock import Relocked
 
 EXAMPLES = """
 genoci lock                            what ./genoci.yaml installs, into ./genoci.lock
@@ -36,8 +36,8 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace, session: Session) -> int:
+    from genoci.build.relock import lock
     from genoci.build.request import Request
-    from genoci.build.schedule import lock
     from genoci.layer.compress import Compression
     from genoci.snapshot.driver import Driver
 
