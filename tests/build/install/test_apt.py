@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from debs import DebShop, index, make_deb
-from genoci.spec.pinned import Pinned
+from genoci.build.relock import lock
+from genoci.build.schedule import Outcome, Request, build
+from genoci.layer.compress import Compression
 from rpms import served
 
 APP = "t: {base: served, install: app}"
@@ -112,21 +115,120 @@ def test_a_package_that_has_gone_since_the_lists_were_fetched_is_looked_for_anew
     assert installed(deb_shop, "t") == "plain 2\n"
 
 
+def test_names_from_debians_own_mirror(deb_shop: DebShop) -> None:
+    """The only test that leaves this machine, for the mirror that the root itself names."""
+    outcome = deb_shop.install("t: {base: debian, install: curl jq}")
+    assert outcome.ok, outcome.failed
+    told = deb_shop.says("t", "dpkg --audit; jq -n 6*7; curl --version | cut -c 1-5 | head -n 1")
+    assert told == "42\ncurl \n"
+    assert "var/lib/apt/extended_states" in deb_shop.layer("t")
+    assert not [
+        path for path in deb_shop.layer("t") if path.startswith(("var/log", "var/cache/apt"))
+    ]
+
+
 # Locks
 
 
-def pins_of(shop: DebShop, yaml: str, monkeypatch: pytest.MonkeyPatch) -> list[Pinned]:
-    """What a build installs, as its worker reports it."""
-    found: list[Pinned] = []
-    with monkeypatch.context() as patch:
-        from genoci.build import schedule
+@pytest.fixture
+def shelf(deb_shop: DebShop, debs: Path, tmp_path: Path) -> Iterator[Path]:
+    """A repository that changes; the YAML file in its `home` installs from it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    for name in ("app_1_all", "lib_1%3a2_all", "plain_1_all"):
+        shutil.copy(debs / f"{name}.deb", shelf)
+    index(shelf)
+    with served(shelf) as address:
+        (home / "sources.list").write_text(f"deb [trusted=yes] {address} ./\n")
+        yield shelf
 
-        finish = schedule._Run._finish  # type: ignore[attr-defined]
 
-        def note(self: object, target: object, built: object) -> None:
-            found.extend(built.installed)  # type: ignore[attr-defined]
-            finish(self, target, built)
+def request(shop: DebShop, shelf: Path, names: str = "app plain") -> Request:
+    file = shelf.parent / "home" / "genoci.yaml"
+    file.write_text(
+        "shelf: {base: debian, copy: sources.list /etc/apt/sources.list}\n"
+        f"t: {{base: shelf, install: {names}}}\n"
+    )
+    return Request(
+        file=file,
+        layout=shop.layout_path,
+        state=shop.state,
+        compression=Compression.parse("none"),
+        dated_tags=False,
+        use_cache=False,
+        epoch=1_700_000_000,
+    )
 
-        patch.setattr(schedule._Run, "_finish", note)  # type: ignore[attr-defined]
-        assert shop.install(yaml).ok, shop.events
-    return found
+
+def built(shop: DebShop, shelf: Path) -> Outcome:
+    shop.events = []
+    return build(request(shop, shelf), shop.events.append)
+
+
+def forget_what_was_fetched(shop: DebShop) -> None:
+    for cached in shop.state.glob("packages/*/cache/apt-get"):
+        shutil.rmtree(cached)
+
+
+def test_a_lock_file_keeps_the_versions_that_it_found(deb_shop: DebShop, shelf: Path) -> None:
+    done = lock(request(deb_shop, shelf), lambda event: None)
+    assert done.outcome.ok, done.outcome.failed
+    assert [line.split()[1:3] for line in done.changes] == [
+        ["app", "(all)"],
+        ["lib", "(all)"],
+        ["plain", "(all)"],
+    ]
+    assert built(deb_shop, shelf).ok, deb_shop.events
+    before = deb_shop.layers("t")
+    make_deb(shelf, "plain", "2")
+    make_deb(shelf, "lib", "1:3")
+    index(shelf)
+    forget_what_was_fetched(deb_shop)
+    assert built(deb_shop, shelf).ok, deb_shop.events
+    assert deb_shop.layers("t") == before
+    assert installed(deb_shop, "t") == "app 1\nlib 1:2\nplain 1\n"
+
+
+def test_all_that_has_gone_or_differs_from_the_lock_file_is_named(
+    deb_shop: DebShop, shelf: Path
+) -> None:
+    assert lock(request(deb_shop, shelf), lambda event: None).outcome.ok
+    (shelf / "lib_1%3a2_all.deb").unlink()
+    make_deb(shelf, "lib", "1:3")
+    make_deb(shelf, "plain", files={"usr/share/plain/more": "not what it was"})
+    index(shelf)
+    forget_what_was_fetched(deb_shop)
+    (failed,) = built(deb_shop, shelf).failed
+    assert "lib 1:2 (all) is gone" in failed.what
+    assert "plain 1 (all) has the sha256" in failed.what
+    assert "genoci lock" in failed.mend
+
+
+def test_what_is_needed_besides_the_lock_file_is_named(deb_shop: DebShop, shelf: Path) -> None:
+    assert lock(request(deb_shop, shelf), lambda event: None).outcome.ok
+    make_deb(shelf, "app", fields="Depends: lib, more\n")
+    make_deb(shelf, "more")
+    index(shelf)
+    forget_what_was_fetched(deb_shop)
+    (failed,) = built(deb_shop, shelf).failed
+    assert "app 1 (all)" in failed.what
+
+
+def test_a_file_that_was_changed_in_the_cache_is_fetched_anew(
+    deb_shop: DebShop, shelf: Path
+) -> None:
+    assert built(deb_shop, shelf).ok, deb_shop.events
+    before = deb_shop.layers("t")
+    archives = "packages/*/cache/apt-get/cache/archives"
+    (plain,) = deb_shop.state.glob(f"{archives}/plain_1_all.deb")
+    (app,) = deb_shop.state.glob(f"{archives}/app_1_all.deb")
+    content = plain.read_bytes()
+    plain.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of the same size
+    app.unlink()
+    app.symlink_to("/etc/passwd")
+    assert built(deb_shop, shelf).ok, deb_shop.events
+    assert plain.read_bytes() == content
+    assert not app.is_symlink()
+    assert deb_shop.layers("t") == before
