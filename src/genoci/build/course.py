@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from genoci.build import fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Stepped
@@ -20,10 +21,18 @@ from genoci.oci.digest import Digest
 from genoci.oci.documents import Descriptor
 from genoci.oci.layout import Layout
 from genoci.oci.publish import publish
+from genoci.spec.pinned import Pinned
 from genoci.spec.target import Copy, Spec, Target
 
 if TYPE_CHECKING:
     from genoci.build.making import Making
+
+
+class Publisher(Protocol):
+    def __call__(
+        self, images: Mapping[str, Descriptor], *, cached: Collection[Descriptor]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Make known that these images and cache entries are stored; the images' tags."""
 
 
 class _Done(NamedTuple):
@@ -46,7 +55,11 @@ class _Waiting:
 
 
 class Course:
-    """What was built, failed and was skipped so far, in the order in which it was."""
+    """What was built, failed and was skipped so far, in the order in which it was.
+
+    `publisher` tags what is done, as `publish` does. `installed` is what the targets that were
+    built fetched by name.
+    """
 
     def __init__(
         self,
@@ -56,20 +69,27 @@ class Course:
         planner: Planner,
         on_event: Callable[[AnyEvent], None],
         on_tick: Callable[[], None],
+        *,
+        publisher: Publisher | None = None,
     ) -> None:
         self._request = request
         self._layout = layout
         self._planner = planner
-        self._keep = spec.keep
+        self._publisher = publisher or partial(
+            publish,
+            layout,
+            date=datetime.date.today().isoformat() if request.dated_tags else None,
+            keep=spec.keep,
+        )
         self._on_event = on_event
         self._on_tick = on_tick
-        self._date = datetime.date.today().isoformat() if request.dated_tags else None
         self._done: dict[str, _Done] = {}
         self._making: list[Making] = []
         self._total = 0
         self.built: list[Finished] = []
         self.failed: list[Failed] = []
         self.skipped: list[Skipped] = []
+        self.installed: dict[str, tuple[Pinned, ...]] = {}
 
     def run(self, targets: Sequence[Target]) -> None:
         """Find or build each of the targets, as many at once as there may be; those come in order.
@@ -171,6 +191,7 @@ class Course:
         self._done[target.name] = _Done(manifest, started)
 
     def _keep_result(self, target: Target, key: Key, built: Built) -> None:
+        self.installed[target.name] = built.installed
         manifest = Descriptor(built.media_type, Digest.parse(built.digest), built.size)
         image = self._layout.image(manifest.digest)
         self._planner.have(target.name, image, manifest.digest)
@@ -187,11 +208,8 @@ class Course:
         if not self._done:
             return
         done, self._done = self._done, {}
-        tags = publish(
-            self._layout,
+        tags = self._publisher(
             {name: it.manifest for name, it in done.items()},
-            date=self._date,
-            keep=self._keep,
             cached=[it.entry for it in done.values() if it.entry],
         )
         for name, it in done.items():
@@ -232,6 +250,7 @@ class Course:
             epoch=request.epoch,
             on_paper=not needs_a_root(target),
             failed_before=bool(self.failed),
+            pins=self._planner.pins(target),
         )
 
     def _manifest(self, name: str) -> str | None:

@@ -32,4 +32,6 @@ def finished(
 
 def _history(target: Target, folder: str) -> str:
     """What made the layer, in the words of the file: no path of this machine, no clock."""
-    return "; ".join(steps.description(step, folder) for step in target.steps)
+    before = [steps.hook_description("pre", hook, folder) for hook in target.pre]
+    after = [steps.hook_description("post", hook, folder) for hook in target.post]
+    return "; ".join([*before, *(steps.description(step, folder) for step in target.steps), *after])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from genoci.oci.documents import DOCUMENT_LIMIT, Platform
 from genoci.oci.image import Image, Layer
 from genoci.oci.index import read_index
 from genoci.oci.layout import Layout
+from genoci.spec.pinned import Pinned
 from genoci.spec.target import Copy, Spec, Target
 
 
@@ -38,7 +39,7 @@ class Planner:
     """Decides for targets in order; is told each image that was built meanwhile.
 
     `uncached` are targets that are built whatever the cache has, `use_cache` false means all.
-    Without `explain` a decision may have no reasons.
+    Without `explain` a decision may have no reasons. `pins` are a lock file's, by target.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Planner:
         uncached: tuple[str, ...] = (),
         use_cache: bool = True,
         explain: bool = False,
+        pins: Mapping[str, tuple[Pinned, ...]] | None = None,
         warn: Callable[[str, str], None],
     ) -> None:
         self._targets = {target.name for target in spec.targets}
@@ -63,6 +65,7 @@ class Planner:
         self._uncached = uncached
         self._use_cache = use_cache
         self._explain = explain
+        self._pins = pins or {}
         self._warn = warn
         self._images: dict[str, tuple[Image, Digest | None]] = {}
         self.inputs = Inputs(state)
@@ -73,10 +76,7 @@ class Planner:
         waiting = [name for name in self._stands_on(target) if not self.knows(name)]
         if waiting:
             return Decision(None, None, tuple(f"base: {name} is built first" for name in waiting))
-        key = self.key(target)
-        if not self._use_cache or target.name in self._uncached:
-            return Decision(key, None, ("the cache is not to be used",))
-        return self._look_up(target, key)
+        return self._unless_uncached(target, self.key(target))
 
     def foresee(self, target: Target) -> Decision:
         """What `decide` says, for one target after the other without building any."""
@@ -88,7 +88,7 @@ class Planner:
     def again(self, target: Target, key: Key) -> Decision:
         """The same once more, after another process may have built it."""
         self._cache = self._read_cache()
-        return self._look_up(target, key)
+        return self._unless_uncached(target, key)
 
     def key(self, target: Target) -> Key:
         base, _ = self.image(target.base)
@@ -100,7 +100,12 @@ class Planner:
             self.inputs,
             compression=self._compression,
             epoch=self._epoch,
+            pins=self.pins(target),
         )
+
+    def pins(self, target: Target) -> tuple[Pinned, ...] | None:
+        """What a lock file lets the target install; None: whatever is newest."""
+        return self._pins.get(target.name)
 
     def knows(self, name: str) -> bool:
         """Whether the image is there: that of a target is not, before it was built."""
@@ -127,6 +132,11 @@ class Planner:
             folder=self._folder,
             epoch=self._epoch,
         )
+
+    def _unless_uncached(self, target: Target, key: Key) -> Decision:
+        if not self._use_cache or target.name in self._uncached:
+            return Decision(key, None, ("the cache is not to be used",))
+        return self._look_up(target, key)
 
     def _look_up(self, target: Target, key: Key) -> Decision:
         if self._cache is None:

@@ -15,7 +15,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `jobs` targets may be built at once. `uncached` are targets that are built whatever was built
     before; without `use_cache` all are. `expect_cached`: that anything would be built is an error.
-    `explain`: say why what is built is.
+    `explain`: say why what is built is. Not `hooks`: a file whose wanted targets have any is
+    refused.
     """
 
     file: Path
@@ -27,6 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     keep_going: bool = False
     dated_tags: bool = True
+    hooks: bool = True
     epoch: int | None = None
     use_cache: bool = True
     uncached: tuple[str, ...] = ()

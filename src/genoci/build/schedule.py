@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import msgspec
 
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.hooks import refuse_hooks
 from genoci.build.inputs import Inputs
+from genoci.build.lock import addresses, changes, fetching, locked
+from genoci.build.lock import write as write_lock
 from genoci.build.plan import Decision, Planner
 from genoci.build.request import Request as Request
 from genoci.errors import BuildError, Interrupted, UsageError
 from genoci.oci.documents import Descriptor
 from genoci.oci.layout import Layout
+from genoci.oci.publish import publish
+from genoci.spec.lock import Lock, Locked, beside, check_covers, read_lock
 from genoci.spec.order import order
+from genoci.spec.pinned import Pinned
 from genoci.spec.read import read
 from genoci.spec.target import Spec, Target
 from genoci.spec.wording import did_you_mean, listed, quoted
@@ -49,6 +57,8 @@ def build(
     on_event = _machine_warned_once(on_event)
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
+    if not request.hooks:
+        refuse_hooks(targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
     _refuse_mixture(request)
@@ -56,7 +66,8 @@ def build(
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), _Interruptible():
         explain = request.explain or request.expect_cached
-        planner = _planner(request, spec, layout, on_event, explain=explain)
+        pins = _pins(request, targets)
+        planner = _planner(request, spec, layout, on_event, explain=explain, pins=pins)
         if request.expect_cached:
             _expect_cached(planner, targets)
         course = Course(request, spec, layout, planner, on_event, on_tick)
@@ -87,7 +98,8 @@ def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[T
         on_event(Warned(target="", what=warning))
     exists = (request.layout / "index.json").exists()
     layout = Layout.at(request.layout) if exists else None
-    planner = _planner(request, spec, layout, on_event, explain=True)
+    pins = _pins(request, targets)
+    planner = _planner(request, spec, layout, on_event, explain=True, pins=pins)
     decided = [(target, planner.foresee(target)) for target in targets]
     if request.state.exists():
         _keep(planner.inputs)
@@ -98,6 +110,100 @@ def _keep(inputs: Inputs) -> None:
     """What can't be remembered, on a full disk or in another's state, is read again next time."""
     with contextlib.suppress(OSError):
         inputs.keep()
+
+
+class Relocked(NamedTuple):
+    """What `lock` did: the `changes`, a line each, of the lock file `path`, if it was `written`."""
+
+    path: Path
+    changes: tuple[str, ...]
+    packages: int
+    written: bool
+    outcome: Outcome
+
+
+def lock(
+    request: Request,
+    on_event: Callable[[AnyEvent], None],
+    *,
+    on_tick: Callable[[], None] = lambda: None,
+) -> Relocked:
+    """Find out what the targets install by name today, and write it into the lock file.
+
+    Builds them for that, and what they stand on, without a lock file's help; tags nothing. If a
+    target fails, the lock file stays as it was. Raises as `build` does.
+    """
+    spec = read(request.file, tags=lambda: _tags(request.layout))
+    names = [target.name for target in order(spec, request.targets) if fetching(target)]
+    sections = read_lock(beside(request.file)) or {}
+    _refuse_mixture(request)
+    state.make(request.state)
+    layout = Layout.create_or_open(request.layout)
+    with layout.holding(shared=True), state.using(request.state), _Interruptible():
+        anew = msgspec.structs.replace(request, uncached=tuple(names))
+        planner = _planner(anew, spec, layout, on_event)
+        course = Course(
+            anew,
+            spec,
+            layout,
+            planner,
+            lambda event: None if isinstance(event, Finished) else on_event(event),
+            on_tick,
+            publisher=partial(_untagged, layout),
+        )
+        course.run(order(spec, names) if names else ())
+        _keep(planner.inputs)
+    outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+    return _relocked(request, spec, sections, course.installed, outcome)
+
+
+def _untagged(
+    layout: Layout, images: Mapping[str, Descriptor], *, cached: Collection[Descriptor]
+) -> dict[str, tuple[str, ...]]:
+    publish(layout, {}, date=None, cached=cached)
+    return dict.fromkeys(images, ())
+
+
+def _relocked(
+    request: Request,
+    spec: Spec,
+    sections: dict[str, Lock],
+    installed: Mapping[str, tuple[Pinned, ...]],
+    outcome: Outcome,
+) -> Relocked:
+    """Replace the file's section; of targets that were not asked for, what was known stays."""
+    path, name = beside(request.file), request.file.name
+    before = sections.get(name, Lock())
+    after: dict[str, Locked] = {}
+    for target in spec.targets:
+        if not fetching(target):
+            continue
+        if target.name in installed:
+            after[target.name] = locked(target, installed[target.name])
+        elif target.name in before.targets:
+            after[target.name] = before.targets[target.name]
+    count = sum(len(it.packages) for it in after.values())
+    written = False
+    if outcome.ok:
+        section = Lock(after, addresses(spec.targets))
+        sections = {n: s for n, s in sections.items() if n != name}
+        if section.targets or section.urls:
+            sections[name] = section
+        written = (sections or path.exists()) and write_lock(path, sections)
+    return Relocked(path, tuple(changes(before.targets, after)), count, written, outcome)
+
+
+def _pins(request: Request, targets: Sequence[Target]) -> dict[str, tuple[Pinned, ...]]:
+    """What the lock file lets each target install that installs by name; {} without one.
+
+    Raises SpecError for a lock file that is wrong, or does not cover what the targets install.
+    """
+    sections = read_lock(beside(request.file))
+    if sections is None:
+        return {}
+    section = sections.get(request.file.name, Lock())
+    check_covers(section, targets, str(request.file))
+    return {name: it.packages for name, it in section.targets.items()}
 
 
 def _expect_cached(planner: Planner, targets: Sequence[Target]) -> None:
@@ -117,7 +223,8 @@ def _planner(
     layout: Layout | None,
     on_event: Callable[[AnyEvent], None],
     *,
-    explain: bool,
+    explain: bool = False,
+    pins: Mapping[str, tuple[Pinned, ...]] | None = None,
 ) -> Planner:
     _check_names(request.uncached, spec)
     return Planner(
@@ -130,6 +237,7 @@ def _planner(
         uncached=request.uncached,
         use_cache=request.use_cache,
         explain=explain,
+        pins=pins,
         warn=lambda what, mend: on_event(Warned(target="", what=what, mend=mend)),
     )
 

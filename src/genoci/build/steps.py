@@ -19,7 +19,7 @@ from genoci.errors import ArchiveError, BuildError
 from genoci.fetch.address import shown
 from genoci.layer import tar
 from genoci.layer.entry import Entry
-from genoci.spec.target import Copy, Expand, Install, Package, Run, Step
+from genoci.spec.target import Copy, Expand, Hook, Install, Package, Run, Step
 
 Warn = Callable[..., None]
 
@@ -57,6 +57,12 @@ def _description(step: Step, folder: str) -> str:
             return f"run: {seen_from(folder, step.script) if step.script else step.shell}"
 
 
+def hook_description(key: str, hook: Hook, folder: str) -> str:
+    """The same for a hook of `key`, which is `pre` or `post`."""
+    words = seen_from(folder, hook.script) if hook.script else hook.shell
+    return _readable(f"{key}: {words}")
+
+
 def named(folder: str, package: Package) -> str:
     """What the YAML file calls the package."""
     if package.path is not None:
@@ -70,12 +76,12 @@ def _readable(text: str) -> str:
 
 
 def begun(job: Job, step: Step) -> Stepped:
-    return Stepped(target=job.target.name, step=_first_line(description(step, job.folder)))
+    return Stepped(target=job.target.name, step=first_line(description(step, job.folder)))
 
 
 def place(job: Job, step: Step) -> str:
     """Where a failure of the step is: the target, and the step's first line."""
-    return f"target {job.target.name}, {_first_line(description(step, job.folder))}"
+    return f"target {job.target.name}, {first_line(description(step, job.folder))}"
 
 
 @contextmanager
@@ -109,7 +115,8 @@ def warner(target: str, send: Send) -> Callable[[str], None]:
     return warn
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """The first line of a description, cut where a terminal's might end."""
     first, *more = text.strip().splitlines() or [""]
     return first if len(first) <= 72 and not more else first[:71] + "…"
 

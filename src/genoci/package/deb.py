@@ -58,6 +58,7 @@ class Deb(NamedTuple):
 def read(fd: int, named: str) -> Deb:
     """Raises ArchiveError for what is no package, cut off or damaged; data are not unpacked."""
     control_part, data_part = _parts(fd, named)
+    _unpacked(fd, data_part, _DATA, named).close()  # what it is packed with
     files: dict[str, bytes] = {}
     time = 0
     with _unpacked(fd, control_part, _CONTROL, named) as stream:

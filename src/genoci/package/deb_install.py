@@ -62,7 +62,7 @@ def members(
                 continue
             if entry.kind is Kind.HARDLINK and entry.link in sums:
                 sums[entry.path] = sums[entry.link]
-            standing.place(entry)
+            standing.place(entry, archive.name, warn)
             yield Hashed(member, sums)
     yield from _entry(package, sums)
 

@@ -11,6 +11,7 @@ from genoci.layer.entry import join
 from genoci.layer.tree import Tree
 from genoci.package import control, debian_version
 from genoci.package.root_files import content, folder
+from genoci.package.wording import readable
 
 STATUS = b"var/lib/dpkg/status"
 STATUS_FOLDER = b"var/lib/dpkg/status.d"
@@ -105,7 +106,7 @@ def unmet(batch: Iterable[Mapping[str, str]], there: Packages) -> list[str]:
     for fields in batch:
         there.add(fields)
     return [
-        f"{fields['Package']} needs {clause}"
+        f"{fields['Package']} needs {readable(clause)}"
         for fields in batch
         for kind in ("Pre-Depends", "Depends")
         for clause, alternatives in relations(fields[kind])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from genoci.errors import BuildError
 from genoci.layer.member import Placeable
 from genoci.layer.tree import Tree
 from genoci.package import deb_install, debian_dependencies, script
@@ -11,6 +12,7 @@ from genoci.package.archive import Archive, reopened
 from genoci.package.deb import Deb
 from genoci.package.rpm import Rpm
 from genoci.package.standing import Standing, Warn
+from genoci.package.wording import readable
 
 
 def install_members(
@@ -28,9 +30,11 @@ def install_members(
     for. `epoch` is SOURCE_DATE_EPOCH, in seconds; `warn(what, mend)` is told of dependencies that
     neither the batch nor the root has, and of configuration files that were there before.
 
-    Raises BuildError that shows the script for a package whose scripts would have to run, unless
-    it is in `skip_scripts`: before the first member; ArchiveError for a damaged package.
+    Raises, before the first member, BuildError that shows the script for a package whose scripts
+    would have to run, unless it is in `skip_scripts`, and for a package that comes twice;
+    ArchiveError for a damaged one.
     """
+    _refuse_twice(archives)
     debs = [(one, _deb(one)) for one in archives if one.family == "deb"]
     rpms = [(one, _rpm(one)) for one in archives if one.family == "rpm"]
     scripts = [(archive, one) for archive, deb in debs for one in deb.scripts()]
@@ -43,6 +47,18 @@ def install_members(
             yield from deb_install.members(archive, deb, standing, warn)
     if rpms:
         yield from _members_of_rpms(rpms, tree, standing, epoch, warn)
+
+
+def _refuse_twice(archives: Sequence[Archive]) -> None:
+    known: dict[tuple[str, str, str], Archive] = {}
+    for one in archives:
+        other = known.setdefault((one.family, one.name, one.architecture), one)
+        if other is not one:
+            raise BuildError(
+                f"{other.named} and {one.named} are the same package, {one.name}"
+                f" {other.version} and {one.version}",
+                mend="Name one of them.",
+            )
 
 
 def _members_of_rpms(
@@ -83,8 +99,8 @@ def _unmet_of_debs(batch: Sequence[Deb], tree: Tree, warn: Warn) -> list[str]:
         before = there.names.get(package.identity.name)
         if before not in (None, package.identity.version):
             warn(
-                f"{package.identity.name} {before} is in this root already, and no package manager:"
-                f" what {package.identity.version} no longer has stays"
+                f"{package.identity.name} {readable(before or '')} is in this root already, and no"
+                f" package manager: what {package.identity.version} no longer has stays"
             )
     return debian_dependencies.unmet([package.fields for package in batch], there)
 

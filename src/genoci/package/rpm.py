@@ -20,6 +20,7 @@ from genoci.package.rpm_header import Header
 from genoci.package.rpm_tags import DIGESTS, Sense, Signature, Tag
 from genoci.package.script import Script
 from genoci.package.window import Window
+from genoci.package.wording import readable
 
 _LEAD = 96  # bytes
 _SOURCE = b"\0\x01"
@@ -177,5 +178,7 @@ def _verify_payload(fd: int, package: Rpm, named: str) -> None:
 
 def _compare(expected: str, found: str, meaning: str, named: str) -> None:
     if expected.lower() != found:
-        what = f"the package is damaged: the {meaning} is {found}, and should be {expected[:128]}"
+        what = (
+            f"the package is damaged: the {meaning} is {found}, and should be {readable(expected)}"
+        )
         raise ArchiveError(what, where=named, mend=FETCH_AGAIN)

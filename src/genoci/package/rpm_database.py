@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from genoci.errors import ArchiveError, BuildError
+from genoci.layer import tar
 from genoci.package import rpm_installed
 from genoci.package.rpm_header import Header
 from genoci.package.rpm_tags import Sense, Tag
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 MAGIC = b"SQLite format 3\0"
-_MOST_HEADER = 64 << 20  # bytes
+_MOST_HEADER = 260 << 20  # bytes; a little more than rpm takes
+_NUMBERS = range(1, 1 << 30)
 _MOST_STEPS = 200_000_000  # of sqlite's machine: thousands of packages take a few million
 _PLAIN = b"\1\1"  # not in the write-ahead mode, which keeps a second file
 _VERSION = struct.pack(">I", 3040000)  # who wrote it; constant, so that the bytes do not tell
@@ -43,24 +45,28 @@ def packages(database: bytes, named: str) -> list[tuple[int, Header]]:
     """
     import sqlite3
 
-    found = []
+    found: dict[int, Header] = {}
     try:
         with contextlib.closing(sqlite3.connect(":memory:")) as connection:
             for number, blob in _rows(connection, database):
-                if isinstance(number, int) and isinstance(blob, bytes):
-                    found.append((number, rpm_installed.from_blob(blob, named)))
-    except (sqlite3.Error, ArchiveError, OverflowError) as error:
+                if not isinstance(blob, bytes) or number not in _NUMBERS or number in found:
+                    raise sqlite3.DatabaseError("its table of packages is none of rpm's")
+                found[number] = rpm_installed.from_blob(blob, named)
+    except (sqlite3.Error, ArchiveError, OverflowError, UnicodeDecodeError) as error:
+        # sqlite quotes what it finds, and sqlite3 wants that to be UTF-8
+        told = tar.shown(str(error).encode("utf-8", "backslashreplace"))
         raise BuildError(
-            f"the root's rpm database can't be read: {error}",
+            f"the root's rpm database can't be read: {told}",
             where=named,
             mend="Look at it with `rpm --rebuilddb` in a container of the image.",
         ) from error
-    return found
+    return list(found.items())
 
 
-def _rows(connection: sqlite3.Connection, database: bytes) -> Iterator[tuple[object, object]]:
+def _rows(connection: sqlite3.Connection, database: bytes) -> Iterator[tuple[int, object]]:
     import sqlite3
 
+    connection.text_factory = bytes  # it need not be text
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_HEADER)
     steps = 0
 
@@ -76,9 +82,9 @@ def _rows(connection: sqlite3.Connection, database: bytes) -> Iterator[tuple[obj
     table = "SELECT sql FROM sqlite_master WHERE name = 'Packages' AND type = 'table'"
     written = connection.execute(table).fetchone()
     # Columns that are computed, or a virtual table, would be a program of somebody else's.
-    if written is None or not isinstance(written[0], str) or "(hnum INTEGER" not in written[0]:
+    if written is None or not isinstance(written[0], bytes) or b"(hnum INTEGER" not in written[0]:
         raise sqlite3.DatabaseError("it has no table of packages")
-    if "generated" in written[0].lower() or "virtual" in written[0].lower():
+    if b" as " in written[0].lower() or b"virtual" in written[0].lower():
         raise sqlite3.DatabaseError("its table of packages is none of rpm's")
     yield from connection.execute("SELECT hnum, blob FROM Packages ORDER BY hnum")
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 
 from genoci.errors import ArchiveError
+from genoci.layer.tar import shown
 from genoci.package.rpm_header import Header
 from genoci.package.rpm_tags import Sense, Tag
 from genoci.package.rpm_version import overlap
+from genoci.package.wording import readable
 
 Wanted = tuple[int, str]
 """How the version is compared (flags of Sense), and the version."""
@@ -51,12 +53,13 @@ class Provided:
 def unmet(batch: Iterable[tuple[str, Header]], there: Provided) -> Iterator[str]:
     """What the packages (each with its name) need and is not there, in words.
 
-    What is said in rich dependencies, `(a or b)`, is not looked at.
+    What is said in rich dependencies, `(a or b)`, is not looked at, nor what only scripts need:
+    none runs.
     """
     told: set[str] = set()
     for package, header in batch:
         for name, wanted in _required(header):
-            if wanted[0] & Sense.RPMLIB or name.startswith((b"(", b"rpmlib(")):
+            if wanted[0] & (Sense.RPMLIB | Sense.SCRIPTS) or name.startswith((b"(", b"rpmlib(")):
                 continue
             words = f"{package} needs {_in_words(name, wanted)}"
             if words not in told and not there.have(name, wanted):
@@ -71,7 +74,7 @@ def check_features(header: Header, named: str) -> None:
             feature = name[7:-1].decode("utf-8", "replace")
             if feature not in _FEATURES:
                 raise ArchiveError(
-                    f"needs an rpm that knows {feature!r}, which this program does not",
+                    f"needs an rpm that knows '{readable(feature)}', which this program does not",
                     where=named,
                     mend="Install it where a package manager is.",
                 )
@@ -93,5 +96,5 @@ def _in_words(name: bytes, wanted: Wanted) -> str:
     flags, version = wanted
     signs = ((Sense.LESS, "<"), (Sense.GREATER, ">"), (Sense.EQUAL, "="))
     sign = "".join(text for flag, text in signs if flags & flag)
-    text = name.decode("utf-8", "backslashreplace")[:200]
-    return f"{text} {sign} {version[:100]}" if sign and version else text
+    text = shown(name)
+    return f"{text} {sign} {readable(version)}" if sign and version else text

@@ -23,7 +23,7 @@ from genoci.package.standing import Standing, Warn
 _FOLDERS = (b"usr/lib/sysimage/rpm", b"usr/share/rpm", b"var/lib/rpm")
 _FILE = b"rpmdb.sqlite"
 _OTHERS = {b"Packages": "Berkeley DB's", b"Packages.db": "rpm's own, ndb"}
-_MOST_DATABASE = 1 << 30  # bytes; thousands of packages take 200 MB
+_MOST_DATABASE = 512 << 20  # bytes; thousands of packages take 200 MB
 
 
 class Database(NamedTuple):
@@ -46,7 +46,7 @@ def members(
             if file.flags & kept == kept and standing.is_foreign(file.path):
                 warn(f"/{tar.shown(file.path)} was there before {archive.name}, and stays")
                 continue
-            standing.place(placeable.entry)
+            standing.place(placeable.entry, archive.name, warn)
             yield placeable
 
 
@@ -74,7 +74,7 @@ def _read(tree: Tree, path: bytes) -> list[tuple[int, Header]]:
     log = path + b"-wal"
     raw = content(tree, path, _MOST_DATABASE + 1)
     if len(raw) > _MOST_DATABASE or content(tree, log, 1):
-        what = "is larger than 1 GiB" if len(raw) > _MOST_DATABASE else "was left in the middle"
+        what = "is larger than 512 MiB" if len(raw) > _MOST_DATABASE else "was left in the middle"
         raise BuildError(
             f"the root's rpm database {what}",
             where=where,

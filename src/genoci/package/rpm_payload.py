@@ -24,6 +24,7 @@ from genoci.package.rpm_files import File, listed
 from genoci.package.rpm_tags import DIGESTS, FileFlag, Tag
 from genoci.package.standing import Warn
 from genoci.package.window import Window
+from genoci.package.wording import readable
 
 _FORMATS = {format.name: format for format in (*FORMATS, LZMA)}
 _LONGEST_LINK = 4096
@@ -74,7 +75,7 @@ class _Owners:
 
     def _tell(self, meaning: str, name: str) -> None:
         self._warn(
-            f"this root has no {meaning} {name!r}, so files of {self._name} are root's",
+            f"this root has no {meaning} '{readable(name)}', so files of {self._name} are root's",
             f"Bring an etc/{'passwd' if meaning == 'user' else 'group'} that has it, before.",
         )
 
@@ -218,7 +219,9 @@ def _checked(piece: cpio.Piece, file: File, algorithm: str, where: str) -> Itera
             digest.update(chunk)
         yield chunk
     if digest is not None and digest.hexdigest() != file.digest:
-        what = f"has the {algorithm} {digest.hexdigest()}, and {file.digest[:128]} in the header"
+        what = (
+            f"has the {algorithm} {digest.hexdigest()}, and {readable(file.digest)} in the header"
+        )
         raise ArchiveError(what, where=where, mend=FETCH_AGAIN)
 
 
@@ -229,7 +232,8 @@ def _unpacked(fd: int, package: Rpm, named: str) -> BinaryIO:
     compressor = package.header.string(Tag.PAYLOAD_COMPRESSOR)
     form = package.header.string(Tag.PAYLOAD_FORMAT)
     if form not in ("", "cpio") or compressor not in ("", *_FORMATS):
-        what = f"its payload is {form or 'cpio'} packed with {compressor or 'nothing'}"
+        packing = f"{readable(form) or 'cpio'} packed with {readable(compressor) or 'nothing'}"
+        what = f"its payload is {packing}"
         mend = "Build it again with rpmbuild, and gzip, xz or zstd."
         raise ArchiveError(what, where=named, mend=mend)
     format = _FORMATS.get(compressor)

@@ -91,11 +91,12 @@ class FileFlag(IntFlag):
 
 
 class Sense(IntFlag):
-    """What a dependency means."""
+    """What a dependency means; `SCRIPTS` are those that only its scripts have."""
 
     LESS = 1 << 1
     GREATER = 1 << 2
     EQUAL = 1 << 3
+    SCRIPTS = 1 << 5 | 1 << 7 | 0b111111 << 8
     TRIGGER_IN = 1 << 16
     RPMLIB = 1 << 24
     TRIGGER_PRE_IN = 1 << 25

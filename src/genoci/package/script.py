@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from genoci.errors import BuildError
+from genoci.package.wording import readable
 
 _MOST_LINES, _MOST_COLUMNS = 30, 160
 
@@ -79,6 +80,9 @@ def _statements(lines: Iterable[str]) -> Iterable[str]:
             continue
         line = line.replace(";;", "\0").replace(";", "\n").replace("\0", "\n;;\n")
         for statement in line.split("\n"):
+            if head := re.fullmatch(r"(case \S+ in) (.+)", statement):
+                yield head[1]
+                statement = head[2]
             head = re.fullmatch(r" ?(then|else|\(?[\w*|. -]+\)) (.+)", statement)
             yield from head.groups() if head else (statement,)
 
@@ -100,7 +104,7 @@ def refuse(scripts: Iterable[Script]) -> None:
     if others:
         names = sorted({f"{one.package}: {one.name}" for one in others})
         also = f"\nSo would {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
-    interpreter = f" ({first.interpreter})" if first.interpreter else ""
+    interpreter = f" ({readable(first.interpreter)})" if first.interpreter else ""
     raise BuildError(
         f"{first.package} has a {first.name} script, and nothing can run in this root"
         f"{interpreter}:\n{_excerpt(first.text)}{also}",

@@ -209,6 +209,8 @@ def _actions(command: Command, stubs: Stubs, terminal: bool) -> list[mounts.Acti
     ]
     shown: list[PrivateFile | HostFolder] = []
     for path, content in _name_resolution().items():
+        if stubs.is_mounted_over(path):  # by a hook, which knows better
+            continue
         place = stubs.file(path)
         if place is not None and place.split("/")[0] not in _OWN_PLACES:
             shown.append(PrivateFile(place, content))

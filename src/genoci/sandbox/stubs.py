@@ -77,6 +77,15 @@ class Stubs:
             return self._resolve(path, directory=False, through_link=through_link)
         return None
 
+    def is_mounted_over(self, path: str) -> bool:
+        """Whether something else than the root itself is seen there, or on the way to it."""
+        resolve = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_XDEV | linux.RESOLVE_NO_MAGICLINKS
+        try:
+            os.close(linux.openat2(self._root_fd, os.fsencode(path), os.O_PATH, resolve=resolve))
+        except OSError as error:
+            return error.errno == errno.EXDEV
+        return False
+
     def _resolve(self, path: str, *, directory: bool, through_link: bool = True) -> str | None:
         """Follow links as the container would, inside the root; make what is missing."""
         here: list[str] = []

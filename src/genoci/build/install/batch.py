@@ -35,7 +35,14 @@ def install_shares(
     name = cache.key(ground.base.chain_id, job.target, step)
     waiting = "waiting for another build that uses the same package cache\n"
     with cache.held(Path(job.state), name, lambda: say(waiting)) as places:
-        run = Programs(ground.root, where=where, epoch=job.epoch, on_output=say, warn=ground.warn)
+        run = Programs(
+            ground.root,
+            showing=ground.showing,
+            where=where,
+            epoch=job.epoch,
+            on_output=say,
+            warn=ground.warn,
+        )
         installed: list[Pinned] = []
         with Traces(ground.root, places.folder):
             for number, share in enumerate(shares):

@@ -42,6 +42,12 @@ _STATUS = "var/lib/dpkg/status"  # dpkg can be had on other systems, as a tool: 
 MANAGERS = (
     Known("deb", ("apt-get", "dpkg", "sh"), True, f"{_HERE}.apt:Apt", _STATUS),
     Known("deb", ("dpkg", "sh"), False, f"{_HERE}.dpkg:Dpkg", _STATUS),
+    Known("rpm", ("dnf", "rpm", "sh"), True, f"{_HERE}.dnf:Dnf"),
+    Known("rpm", ("dnf5", "rpm", "sh"), True, f"{_HERE}.dnf:Dnf"),
+    Known("rpm", ("zypper", "rpm", "sh"), True, f"{_HERE}.zypper:Zypper"),
+    Known("rpm", ("microdnf", "rpm", "sh"), True, f"{_HERE}.microdnf:Microdnf"),
+    Known("apk", ("apk", "sh"), True, f"{_HERE}.apk:Apk"),
+    Known("rpm", ("rpm", "sh"), False, f"{_HERE}.rpm:Rpm"),
 )
 
 

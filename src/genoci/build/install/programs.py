@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from genoci.build.install.manager import Ended
@@ -15,18 +16,20 @@ _MOST = 16 << 20  # characters that are kept of an output
 
 
 class Programs:
-    """A `Run` for one root. What is printed goes to `on_output`."""
+    """A `Run` for one root, seen as in `showing`. What is printed goes to `on_output`."""
 
     def __init__(
         self,
         root: Path,
         *,
+        showing: Callable[[Path], AbstractContextManager[None]],
         where: str,
         epoch: int | None,
         on_output: Callable[[str], None],
         warn: Callable[..., None],
     ) -> None:
         self._root = root
+        self._showing = showing
         self._where = where
         self._epoch = epoch
         self._on_output = on_output
@@ -51,7 +54,8 @@ class Programs:
         )
         heard = _Heard(None if quiet else self._on_output)
         try:
-            status = process.run(command, heard.take, warn=self._warn)
+            with self._showing(self._root):
+                status = process.run(command, heard.take, warn=self._warn)
         except FileNotFoundError as error:
             raise BuildError(
                 f"the image has no {argv[0]}, or not what that needs to run",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 from genoci.build import steps
+from genoci.build.downloads import downloaded
 from genoci.build.fork import Send
 from genoci.build.install.find import Known, find_manager
 from genoci.build.job import Job
@@ -24,6 +26,8 @@ from genoci.package.archive import Archive, recognise
 from genoci.package.install import install_members
 from genoci.spec.pinned import Pinned
 from genoci.spec.target import Install, Package
+
+Showing = Callable[[Path], AbstractContextManager[None]]
 
 _LARGEST_LIST = 1 << 16  # bytes of dpkg's list of architectures
 
@@ -48,10 +52,14 @@ def install_on_paper(
 
 
 class Ground(NamedTuple):
-    """A live root, the image that it began with, and who hears what its programs say."""
+    """A live root, the image that it began with, and who hears what its programs say.
+
+    `showing` shows the root, while the block runs, as its programs are to see it.
+    """
 
     root: Path
     base: Image
+    showing: Showing
     send: Send
     warn: Callable[..., None]
 
@@ -140,8 +148,7 @@ def _file(package: Package, job: Job) -> Path:
     """The package's file: the user's, or what was downloaded before."""
     if package.path is not None:
         return Path(package.path)
-    assert package.sha256 is not None
-    return Path(job.state, "downloads", "sha256", package.sha256)
+    return downloaded(Path(job.state), package)
 
 
 def _platform(job: Job, base: Image) -> Platform:

@@ -45,6 +45,11 @@ def arguments(parser: Parser) -> None:
     add("--explain", action="store_true", help="say why a target is built that is not cached")
     add("--expect-cached", action="store_true", help="fail if anything would have to be built")
     add("--keep-going", action="store_true", help="after a failure, build what does not need it")
+    add(
+        "--no-hooks",
+        action="store_true",
+        help="refuse a file with pre or post, which act on the host",
+    )
     add("--no-dated-tags", action="store_true", help="tag as NAME only, not as NAME-DATE_N too")
     parser.add_json("a line of JSON for each target that is built")
 
@@ -78,6 +83,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
         jobs=options.jobs or len(os.sched_getaffinity(0)),
         keep_going=options.keep_going,
         dated_tags=not options.no_dated_tags,
+        hooks=not options.no_hooks,
         expect_cached=options.expect_cached,
         explain=options.explain,
     )
@@ -107,7 +113,7 @@ def request_of(options: argparse.Namespace, session: Session) -> Request:
     from genoci.layer.compress import Compression
 
     return Request(
-        file=_file(options),
+        file=file_of(options),
         targets=tuple(options.targets),
         layout=session.settings.layout,
         state=session.settings.state,
@@ -118,7 +124,8 @@ def request_of(options: argparse.Namespace, session: Session) -> Request:
     )
 
 
-def _file(options: argparse.Namespace) -> Path:
+def file_of(options: argparse.Namespace) -> Path:
+    """The YAML file that the options name; UsageError if there is none."""
     if options.file is not None:
         return Path(options.file)
     for word in options.targets:
