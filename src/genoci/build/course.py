@@ -44,14 +44,14 @@ class _Done(NamedTuple):
 
 
 class _Waiting:
-    """A target that is not begun. `told`: that it is; `outside`: somebody else builds its key."""
+    """A target that is not begun. `told`: that it is; `waits`: for a build of the same key."""
 
     def __init__(self, target: Target, number: int) -> None:
         self.target = target
         self.number = number
         self.decision: Decision | None = None
         self.told = False
-        self.outside = False
+        self.waits = False
 
 
 class Course:
@@ -153,19 +153,17 @@ class Course:
             self._on_event(self._started(one))
             one.told = True
         if held is None:
-            if not one.outside:
+            if not one.waits:
                 wait = "waiting for a build of the same layer"
                 self._on_event(Stepped(target=target.name, step=wait))
-            one.outside = True
+            one.waits = True
             return False
-        if one.outside:  # somebody else had it, and may have built it
-            one.outside = False
+        with held:  # somebody else may have had it until a moment ago, and have built it
             one.decision = self._planner.again(target, key)
-            if one.decision.result is not None and target.name not in self._anew:
-                held.close()
-                return self._found_or_started(one)
-        self._making.append(_start(self._job(target), key, held))
-        return True
+            if one.decision.result is None or target.name in self._anew:
+                self._making.append(_start(self._job(target), key, held.pop_all()))
+                return True
+        return self._found_or_started(one)
 
     def _started(self, one: _Waiting) -> Started:
         because: tuple[str, ...] = ()
