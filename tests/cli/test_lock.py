@@ -63,3 +63,12 @@ def test_a_lock_file_that_is_wrong_is_told_with_its_place(
 def test_a_target_that_is_none(genoci: Genoci, place: Path) -> None:
     (place / "genoci.yaml").write_text(URLS % ("0" * 64))
     assert "has no target `b`" in genoci("lock", "b").stderr
+
+
+@pytest.mark.parametrize("name", ["downloads", "packages"])
+def test_clean_knows_what_installing_leaves_in_the_state(
+    genoci: Genoci, place: Path, name: str
+) -> None:
+    (place / "state" / name / "x").mkdir(parents=True)
+    assert genoci("clean", "--state", "state").returncode == 0
+    assert not (place / "state").exists()

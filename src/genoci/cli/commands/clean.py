@@ -15,7 +15,7 @@ genoci clean                      the next build makes again what it needs
 genoci clean --state /var/tmp/state
 """
 # How the names in a state begin.
-_OURS = ("snapshots", "listings", "inputs", "building", "downloads", ".genoci")
+_OURS = ("snapshots", "listings", "inputs", "building", "downloads", "packages", ".genoci")
 
 
 def arguments(parser: Parser) -> None:
