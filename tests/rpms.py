@@ -10,7 +10,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from genoci.build.schedule import Outcome, Request, lock
+from genoci.build.relock import lock
+from genoci.build.schedule import Outcome, Request
 from genoci.layer.compress import Compression
 from workshop import Workshop
 

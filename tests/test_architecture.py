@@ -14,8 +14,9 @@ BELOW = {
     "errors": set(),
     "files": {"errors"},
     "linux": {"errors", "files"},
-    "settings": {"errors", "files"},
     "spec": {"linux", "errors", "files"},
+    "config_file": {"spec", "errors"},
+    "settings": {"config_file", "linux", "errors"},
     "oci": {"linux", "errors", "files"},
     "layer": {"oci", "linux", "errors", "files"},
     "sandbox": {"linux", "errors", "files"},
@@ -24,7 +25,7 @@ BELOW = {
     "fetch": {"linux", "errors", "files"},
 }
 BELOW["build"] = {*BELOW["snapshot"], "snapshot", "package", "fetch", "spec"}
-BELOW["lpack"] = {*BELOW["build"], "build", "settings"}
+BELOW["lpack"] = {*BELOW["build"], "build", "settings", "config_file"}
 BELOW["cli"] = {*BELOW["lpack"], "lpack"}
 
 MODULES = sorted(SOURCE.rglob("*.py"))

@@ -52,6 +52,7 @@ RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
 
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 FICLONE = 0x40049409
+BTRFS_MAGIC = 0x9123683E
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME = 1, 4, 8, 15
 PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 23, 24, 38
@@ -188,6 +189,14 @@ def set_domain_name(name: bytes) -> None:
     _check(_libc.setdomainname(name, ctypes.c_size_t(len(name))))
 
 
+def filesystem_magic(path: bytes) -> int:
+    """What kind of filesystem `path` lies on: statfs(2), f_type."""
+    buffer = ctypes.create_string_buffer(256)
+    _check(_libc.statfs(ctypes.c_char_p(path), buffer), path)
+    (magic,) = struct.unpack_from("@l", buffer)
+    return int(magic) & 0xFFFFFFFF
+
+
 def syncfs(fd: int) -> None:
     _check(_libc.syncfs(ctypes.c_int(fd)))
 
@@ -283,3 +292,54 @@ def landlock_allow(ruleset_fd: int, beneath_fd: int, access: int) -> None:
 def landlock_restrict(ruleset_fd: int) -> None:
     """Apply the ruleset to this thread and all that it starts; needs no_new_privs."""
     _syscall(_LANDLOCK_RESTRICT, ctypes.c_int(ruleset_fd), ctypes.c_uint(0))
+
+
+# What follows is of btrfs: each is allowed to whoever may do the like with a directory.
+
+_BTRFS_SNAP_CREATE, _BTRFS_SUBVOL_CREATE = 0x50009401, 0x5000940E
+_BTRFS_SNAP_DESTROY = 0x5000940F
+_BTRFS_SUBVOL_GETFLAGS, _BTRFS_SUBVOL_SETFLAGS = 0x80089419, 0x4008941A
+_BTRFS_GET_SUBVOL_ROOTREF = 0xD000943D
+_BTRFS_SUBVOL_RDONLY = 2
+
+
+def btrfs_create(directory_fd: int, name: bytes) -> None:
+    """An empty subvolume, with the mode and owner that a new directory would have."""
+    fcntl.ioctl(directory_fd, _BTRFS_SUBVOL_CREATE, _btrfs_arguments(0, name))
+
+
+def btrfs_snapshot(source_fd: int, directory_fd: int, name: bytes) -> None:
+    """A writable snapshot of the subvolume whose top `source_fd` is."""
+    fcntl.ioctl(directory_fd, _BTRFS_SNAP_CREATE, _btrfs_arguments(source_fd, name))
+
+
+def btrfs_destroy(directory_fd: int, name: bytes) -> None:
+    """Delete a subvolume, whatever is in it but other subvolumes (ENOTEMPTY).
+
+    EPERM for who is not root of the machine where it isn't mounted with user_subvol_rm_allowed.
+    """
+    fcntl.ioctl(directory_fd, _BTRFS_SNAP_DESTROY, _btrfs_arguments(0, name))
+
+
+def btrfs_set_read_only(fd: int, value: bool) -> None:
+    """Let nobody change the subvolume whose top `fd` is, or let them again."""
+    before = _btrfs_flags(fd)
+    flags = before | _BTRFS_SUBVOL_RDONLY if value else before & ~_BTRFS_SUBVOL_RDONLY
+    if flags != before:
+        fcntl.ioctl(fd, _BTRFS_SUBVOL_SETFLAGS, struct.pack("=Q", flags))
+
+
+def btrfs_has_subvolumes(fd: int) -> bool:
+    """Whether other subvolumes are in the one that `fd` is in."""
+    found = bytearray(4096)
+    fcntl.ioctl(fd, _BTRFS_GET_SUBVOL_ROOTREF, found)
+    return bool(found[8 + 255 * 16])
+
+
+def _btrfs_flags(fd: int) -> int:
+    flags: int = struct.unpack("=Q", fcntl.ioctl(fd, _BTRFS_SUBVOL_GETFLAGS, bytes(8)))[0]
+    return flags
+
+
+def _btrfs_arguments(fd: int, name: bytes) -> bytearray:
+    return bytearray(struct.pack("=q4088s", fd, name))

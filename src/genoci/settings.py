@@ -1,4 +1,4 @@
-"""Where things are and what the environment asks for: option > environment > default."""
+"""Where things are and what is asked for: option > environment > config file > default."""
 
 from __future__ import annotations
 
@@ -7,33 +7,111 @@ import pwd
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from genoci.errors import UsageError
+
+if TYPE_CHECKING:
+    from genoci.config_file import ConfigFile
+
+HERE = "atom_config.yaml"
+"""The config file in the working directory; it wins over the one in the home directory."""
+
+LOFILE, BTRFS = Path("btrfs.img"), Path("btrfs")
+"""What `lpack setup` makes where no other names are given: a file, and where it is mounted."""
 
 _LATEST = 253402300799  # the last second that RFC 3339 can write: 9999-12-31T23:59:59Z
 
 
 class Settings(NamedTuple):
-    """`layout` and `state` as the user named them; `epoch` is SOURCE_DATE_EPOCH in seconds."""
+    """`layout` and `state` as the user named them; `epoch` is SOURCE_DATE_EPOCH in seconds.
+
+    `driver` is the snapshot driver's name. For btrfs, `btrfs` is the directory on such a
+    filesystem, and `lofile` the file that it is kept in, if it is one that `lpack setup` makes.
+    `config` is the config file that was read.
+    """
 
     layout: Path
     state: Path
     epoch: int | None = None
+    driver: str = "auto"
+    btrfs: Path | None = None
+    lofile: Path | None = None
+    config: Path | None = None
 
 
 def settle(
-    environment: Mapping[str, str], *, layout: str | None = None, state: str | None = None
+    environment: Mapping[str, str],
+    *,
+    layout: str | None = None,
+    state: str | None = None,
+    driver: str | None = None,
 ) -> Settings:
-    """The settings of this call; `layout` and `state` are the options' values, if given.
+    """The settings of this call; `layout`, `state` and `driver` are the options, if given.
 
-    Raises UsageError for a value that can't be meant. Touches no file.
+    Reads the config file, if there is one. Raises UsageError for a value that can't be meant.
     """
+    epoch = source_date_epoch(environment)
+    path = config_path(environment)
+    file = _read(path, environment) if path else None
+    name = driver or (file and _driver(file)) or "auto"
+    lofile, btrfs = (file and file.lofile) or None, None
+    if name == "btrfs":
+        lofile, btrfs = _btrfs(file)
     return Settings(
-        layout=_layout(environment, layout),
-        state=_state(environment, state),
-        epoch=source_date_epoch(environment),
+        layout=_layout(environment, layout, file),
+        state=_state(environment, state, file),
+        epoch=epoch,
+        driver=name,
+        btrfs=btrfs,
+        lofile=lofile,
+        config=path,
     )
+
+
+def config_path(environment: Mapping[str, str]) -> Path | None:
+    """The config file: the first that exists, and no other; None: there is none."""
+    if os.path.lexists(HERE):
+        return Path(HERE)
+    folder = environment.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(folder):
+        home = _home_if_any(environment)
+        if home is None:
+            return None
+        folder = str(home / ".config")
+    path = os.path.join(folder, "atom", "config.yaml")
+    return Path(path) if os.path.lexists(path) else None
+
+
+def _read(path: Path, environment: Mapping[str, str]) -> ConfigFile:
+    from genoci.config_file import read_config_file  # a YAML parser, for those who have a file
+
+    return read_config_file(path, _home_if_any(environment))
+
+
+def _driver(file: ConfigFile) -> str | None:
+    if file.driver is None and (file.lofile or file.btrfsmount):
+        return "btrfs"
+    return file.driver
+
+
+def _btrfs(file: ConfigFile | None) -> tuple[Path | None, Path]:
+    """The file to be mounted, if there is to be one, and the directory on a btrfs."""
+    if file is not None and file.lofile:
+        return file.lofile, file.btrfsmount or BTRFS
+    if file is not None and file.btrfsmount and is_on_btrfs(file.btrfsmount):
+        return None, file.btrfsmount
+    return LOFILE, BTRFS
+
+
+def is_on_btrfs(path: Path) -> bool:
+    """Whether `path`, or what would hold it if it does not exist, lies on a btrfs."""
+    from genoci import linux
+
+    there = path.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    return linux.filesystem_magic(os.fsencode(there)) == linux.BTRFS_MAGIC
 
 
 def source_date_epoch(environment: Mapping[str, str]) -> int | None:
@@ -50,19 +128,21 @@ def source_date_epoch(environment: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def _layout(environment: Mapping[str, str], option: str | None) -> Path:
+def _layout(environment: Mapping[str, str], option: str | None, file: ConfigFile | None) -> Path:
     if option is not None:
         return _path("--layout", option)
     if environment.get("GENOCI_LAYOUT"):
         return _path("GENOCI_LAYOUT", environment["GENOCI_LAYOUT"])
-    return Path("oci")
+    return (file and file.layoutdir) or Path("oci")
 
 
-def _state(environment: Mapping[str, str], option: str | None) -> Path:
+def _state(environment: Mapping[str, str], option: str | None, file: ConfigFile | None) -> Path:
     if option is not None:
         return _path("--state", option)
     if environment.get("GENOCI_STATE"):
         return _path("GENOCI_STATE", environment["GENOCI_STATE"])
+    if file and file.statedir:
+        return file.statedir
     # The XDG base directory specification: a relative path is invalid and to be ignored.
     data = environment.get("XDG_DATA_HOME", "")
     if os.path.isabs(data):
@@ -82,6 +162,13 @@ def _home(environment: Mapping[str, str]) -> Path:
             where="HOME",
             mend="Set HOME or GENOCI_STATE, or name a directory: --state DIR",
         ) from error
+
+
+def _home_if_any(environment: Mapping[str, str]) -> Path | None:
+    try:
+        return _home(environment)
+    except UsageError:
+        return None
 
 
 def _path(name: str, text: str) -> Path:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from filesystems import mounted
+from genoci import linux
 from genoci.snapshot.copy import copy_tree
 
 if TYPE_CHECKING:
     from conftest import Bench
+
+InANamespace = Callable[[Callable[[], object]], str]
 
 
 @pytest.fixture
@@ -31,8 +35,8 @@ def archived(tree: Path) -> bytes:
     return done.stdout
 
 
-def test_a_copy_is_the_same_in_all_that_tar_can_tell(trees: tuple[Path, Path]) -> None:
-    source, target = trees
+def fill(source: Path) -> None:
+    """Everything that a tree may hold."""
     (source / "dir" / "sub").mkdir(parents=True)
     (source / "dir" / "file").write_bytes(os.urandom(100_000))
     (source / "a").write_text("a")
@@ -50,9 +54,74 @@ def test_a_copy_is_the_same_in_all_that_tar_can_tell(trees: tuple[Path, Path]) -
     (source / "dir" / "sub").chmod(0)
     for number, path in enumerate([*source.rglob("*"), source]):
         os.utime(path, ns=(number, number * 10**9 + 123456789), follow_symlinks=False)
+
+
+def test_a_copy_is_the_same_in_all_that_tar_can_tell(trees: tuple[Path, Path]) -> None:
+    source, target = trees
+    fill(source)
     copy_tree(source, target)
     assert archived(target) == archived(source)
     assert (target / "a").samefile(target / "dir" / "b")
+
+
+def free(place: Path) -> int:
+    """Bytes that are free once all is written."""
+    fd = os.open(place, os.O_RDONLY)
+    try:
+        linux.syncfs(fd)
+        found = os.fstatvfs(fd)
+        return found.f_bfree * found.f_frsize
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.root_only
+@pytest.mark.parametrize("kind", ["xfs", "btrfs", "ext4", "tmpfs"])
+def test_on_every_filesystem(kind: str, tmp_path: Path, in_a_namespace: InANamespace) -> None:
+    def body() -> None:
+        source, target = place / "source", place / "target"
+        source.mkdir()
+        target.mkdir()
+        fill(source)
+        with (source / "holes").open("wb") as stream:
+            stream.truncate(30_000_000)
+            stream.seek(15_000_000)
+            stream.write(b"x" * 100_000)
+        (source / "large").write_bytes(os.urandom(50_000_000))
+        before = free(place)
+        copy_tree(source, target)
+        used = before - free(place)
+        assert archived(target) == archived(source)
+        assert (target / "holes").stat().st_blocks <= (source / "holes").stat().st_blocks + 64
+        assert (used < 10_000_000) == (kind in ("xfs", "btrfs"))
+
+    with mounted(kind, tmp_path) as place:
+        assert in_a_namespace(body) == ""
+
+
+@pytest.mark.root_only
+def test_a_file_that_can_t_be_shared_is_copied_and_others_are_shared(
+    tmp_path: Path, in_a_namespace: InANamespace
+) -> None:
+    """On btrfs one without checksums can't share its blocks with one that has them."""
+
+    def body() -> None:
+        copy_tree(place / "source", place / "target")
+        names = ("a", "b", "c", "d")
+        assert [(place / "target" / name).read_bytes() for name in names] == content
+        assert 10_000_000 < before - free(place) < 25_000_000
+
+    with mounted("btrfs", tmp_path) as place:
+        (place / "source").mkdir()
+        (place / "target").mkdir()
+        content = [os.urandom(15_000_000) for _ in range(4)]
+        for name, data in zip(("a", "b", "c", "d"), content, strict=True):
+            (place / "source" / name).touch()
+            if name == "b":
+                subprocess.run(["chattr", "+C", place / "source" / name], check=True)
+            (place / "source" / name).write_bytes(data)
+        before = free(place)
+        assert in_a_namespace(body) == ""
 
 
 def test_holes_stay_holes(trees: tuple[Path, Path]) -> None:

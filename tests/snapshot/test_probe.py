@@ -48,7 +48,7 @@ def unfit(request: pytest.FixtureRequest, tmp_path: Path, namespace: None) -> It
 
 def test_auto_is_overlay_where_that_works(tmp_path: Path, namespace: None) -> None:
     warnings = Warnings()
-    assert isinstance(pick(Driver("auto"), tmp_path, "map", warn=warnings), Overlay)
+    assert isinstance(pick(Driver("auto"), tmp_path, "map", warn=warnings).trees, Overlay)
     assert warnings == []
     assert os.listdir(tmp_path / "snapshots" / "overlay" / "map") == []
 
@@ -56,7 +56,7 @@ def test_auto_is_overlay_where_that_works(tmp_path: Path, namespace: None) -> No
 def test_auto_falls_back_to_copy_and_says_so(unfit) -> None:
     state = unfit()
     warnings = Warnings()
-    assert isinstance(pick(Driver("auto"), state, "map", warn=warnings), Copy)
+    assert isinstance(pick(Driver("auto"), state, "map", warn=warnings).trees, Copy)
     assert len(warnings) == 1
     assert "copying instead" in warnings[0]
     assert str(state) in warnings[0]
@@ -83,12 +83,12 @@ def test_copy_works_where_overlay_does_not(unfit) -> None:
 
 
 def test_copy_is_taken_when_asked_for(tmp_path: Path, namespace: None) -> None:
-    assert isinstance(pick(Driver("copy"), tmp_path, "map", warn=Warnings()), Copy)
+    assert isinstance(pick(Driver("copy"), tmp_path, "map", warn=Warnings()).trees, Copy)
 
 
 def test_there_is_no_other_driver(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="btrfs"):
-        pick(Driver("btrfs"), tmp_path, "map", warn=Warnings())
+    with pytest.raises(UsageError, match="zfs"):
+        pick(Driver("zfs"), tmp_path, "map", warn=Warnings())
 
 
 def test_snapshots_of_another_id_map_are_others(tmp_path: Path, namespace: None) -> None:

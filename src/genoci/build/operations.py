@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO
 
-import msgspec
-
-from genoci.build import difference, export, fork, steps, unpack
-from genoci.build.events import AnyEvent, Failed
+from genoci.build import difference, export, steps, unpack
+from genoci.build.calling import OnEvent, call
 from genoci.build.fork import Send
 from genoci.build.images import Images
-from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.build.rooted import enter
 from genoci.build.shell import look_around, look_at_failed
 from genoci.build.state import deleting, using
-from genoci.errors import BuildError, MachineError
+from genoci.errors import MachineError
 from genoci.layer.compress import open_reader
 from genoci.layer.remove import remove_below
 from genoci.oci import fsck as checking
@@ -28,21 +25,10 @@ from genoci.oci.documents import Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import landlock
-from genoci.snapshot.driver import Driver
-
-OnEvent = Callable[[AnyEvent], None]
-T = TypeVar("T")
+from genoci.snapshot.btrfs import remove_snapshots
+from genoci.snapshot.driver import AUTO, Driver
 
 TreeDiff = difference.TreeDiff
-
-
-class Refused(BuildError):
-    """An error of a worker, told again here; `failure` is what it said, exit status included."""
-
-    def __init__(self, failure: Failed) -> None:
-        super().__init__(failure.what, where=failure.where, mend=failure.mend)
-        self.failure = failure
-        self.exit_status = failure.exit_status
 
 
 def unpack_image(layout: Layout, tag: str, directory: Path, on_event: OnEvent) -> None:
@@ -53,7 +39,7 @@ def unpack_image(layout: Layout, tag: str, directory: Path, on_event: OnEvent) -
     if made:
         unpack.make(directory)
     try:
-        _call(
+        call(
             lambda send: unpack.unpack_image(layout, image, directory, steps.warner("", send)),
             type(None),
             on_event,
@@ -75,7 +61,7 @@ def export_image(layout: Layout, state: Path, tag: str, path: Path, on_event: On
         with _reading(layout, state, path.absolute().parent) as images:
             export.export_tree(images.tree(image), path, compression)
 
-    _call(work, type(None), on_event)
+    call(work, type(None), on_event)
 
 
 def diff(layout: Layout, state: Path, before: str, after: str, on_event: OnEvent) -> TreeDiff:
@@ -86,7 +72,7 @@ def diff(layout: Layout, state: Path, before: str, after: str, on_event: OnEvent
         with _reading(layout, state) as images:
             return difference.difference(old, new, images.tree(old), images.tree(new))
 
-    return _call(work, TreeDiff, on_event)
+    return call(work, TreeDiff, on_event)
 
 
 def fsck(layout: Layout, on_event: OnEvent) -> list[checking.Problem]:
@@ -96,7 +82,7 @@ def fsck(layout: Layout, on_event: OnEvent) -> list[checking.Problem]:
         landlock.restrict_writes(())
         return checking.check(layout, _unpacked_digest)
 
-    return _call(work, list[checking.Problem], on_event)
+    return call(work, list[checking.Problem], on_event)
 
 
 def shell(
@@ -109,31 +95,38 @@ def shell(
         with using(state):
             return look_around(layout, state, image, argv, driver, steps.warner("", send))
 
-    return _call(work, int, on_event, terminal=True)
+    return call(work, int, on_event, terminal=True)
 
 
-def shell_failed(state: Path, argv: tuple[str, ...], on_event: OnEvent) -> int:
+def shell_failed(
+    state: Path, argv: tuple[str, ...], on_event: OnEvent, driver: Driver = AUTO
+) -> int:
     """The same in what the last failed build left; it stays as it is left."""
 
     def work(send: Send) -> int:
         with using(state):
-            return look_at_failed(state, argv, steps.warner("", send))
+            return look_at_failed(state, argv, driver, steps.warner("", send))
 
-    return _call(work, int, on_event, terminal=True)
+    return call(work, int, on_event, terminal=True)
 
 
-def clean(state: Path, on_event: OnEvent) -> None:
-    """Delete the state: snapshots, listings, the failed root. The layout is not touched."""
+def clean(state: Path, on_event: OnEvent, driver: Driver = AUTO) -> None:
+    """Delete the state: snapshots, listings, the failed root. The layout is not touched.
+
+    With it go the snapshots of `driver`, wherever they are.
+    """
     if not state.exists():
         return
 
     def work(send: Send) -> None:
         with contextlib.suppress(MachineError):  # then there are no files of other ids either
-            enter((state,), steps.warner("", send))
+            enter((state, *driver.places), steps.warner("", send))
+        for snapshots in {driver.folder(state), Driver("btrfs").folder(state)}:
+            remove_snapshots(snapshots)
         _empty(state)
 
     with deleting(state):
-        _call(work, type(None), on_event)
+        call(work, type(None), on_event)
         with contextlib.suppress(OSError):  # a mount point, or a directory in one of another's
             state.rmdir()
 
@@ -164,24 +157,3 @@ def _unpacked_digest(blob: BinaryIO, media_type: str) -> Digest:
         while data := stream.read(1 << 20):
             found.update(data)
     return Digest("sha256", found.hexdigest())
-
-
-def _call(work: Callable[[Send], T], kind: Any, on_event: OnEvent, *, terminal: bool = False) -> T:
-    """Do `work` in a worker; its result, or its error."""
-
-    def answer(send: Send) -> None:
-        send(Answer(msgspec.Raw(msgspec.json.encode(work(send)))))
-
-    with fork.worker(answer, target="", terminal=terminal) as worker:
-        for message in worker.messages(lambda: None):
-            match message:
-                case Answer():
-                    result: T = msgspec.json.decode(message.document, type=kind)
-                    return result
-                case Failed():
-                    raise Refused(message)
-                case Built() | NotOnPaper():
-                    pass
-                case _:
-                    on_event(message)
-    raise BuildError("the worker ended without an answer")

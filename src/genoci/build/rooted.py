@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from genoci.build import fork, steps
 from genoci.build.copy import members_of_copy
 from genoci.build.events import Output
 from genoci.build.fork import Send
+from genoci.build.freeze import freeze, layer_of
 from genoci.build.hooks import Hooks
 from genoci.build.images import Images
 from genoci.build.job import Job
@@ -19,11 +20,9 @@ from genoci.build.run import command_of, run_step
 from genoci.build.steps import Warn
 from genoci.errors import GenociError, Interrupted
 from genoci.layer.compress import open_reader
-from genoci.layer.diff import changes, settle
 from genoci.layer.extract import expand
-from genoci.layer.tree import EMPTY_TREE, LiveTree
-from genoci.layer.write import Written, write_layer
-from genoci.oci.digest import chain_id
+from genoci.layer.tree import LiveTree
+from genoci.layer.write import Written
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import seccomp, userns
@@ -61,9 +60,11 @@ def build_in_a_root(
     """The layer of what the steps changed, None if that is nothing; and what was installed."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
+    of_the_machine = steps.warner("", send)
     with Hooks(job, send) as hooks:
-        idmap = enter((layout.path, state), warn, before_closing=hooks.begin)
-        snapshots = pick(job.driver, state, idmap.key, warn=warn)
+        writable = (layout.path, state, *job.driver.places)
+        idmap = enter(writable, of_the_machine, before_closing=hooks.begin)
+        snapshots = pick(job.driver, state, idmap.key, warn=of_the_machine)
         snapshots.sweep(failed=not job.failed_before)
         with Images(layout, state) as images:
             chain = ensure(base, snapshots, layout, warn=warn)
@@ -168,18 +169,13 @@ def _frozen(
     job: Job, layout: Layout, base: Image, active: Active, images: Images, warn: Warn
 ) -> Written | None:
     """The layer, stored; and the root as the snapshot that the next target stands on."""
-    with ExitStack() as trees:
-        before = (
-            EMPTY_TREE if active.parent is None else trees.enter_context(LiveTree(active.parent))
-        )
-        after = trees.enter_context(LiveTree(active.root))
-        found = changes(before, after, active.candidates(), epoch=job.epoch, warn=warn)
-        written = write_layer(layout, found, compression=job.compression)
-    if written is not None:
-        images.remember(written)
-        settle(active.root, found)
-        active.commit(chain_id(base.chain_id, written.layer.diff_id))
-    return written
+    layered = layer_of(
+        active, layout, images, epoch=job.epoch, compression=job.compression, warn=warn
+    )
+    if layered is None:
+        return None
+    freeze(active, layered, base)
+    return layered.written
 
 
 @contextmanager

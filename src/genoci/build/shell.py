@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -25,25 +26,32 @@ def look_around(
     layout: Layout, state: Path, image: Image, argv: tuple[str, ...], driver: Driver, warn: Warn
 ) -> int:
     """Run `argv`, or a shell, as the image's user in its working directory; the exit status."""
-    idmap = enter((state,), warn)
+    idmap = enter((state, *driver.places), warn)
     snapshots = pick(driver, state, idmap.key, warn=warn)
     snapshots.sweep()
     chain = ensure(image, snapshots, layout, warn=warn)
     with snapshots.prepare(chain) as active:
-        return _interact(active, argv or _SHELL, image.env, image.workdir, image.user, warn)
+        return interact(active, argv, image.env, image.workdir, image.user, warn)
 
 
-def look_at_failed(state: Path, argv: tuple[str, ...], warn: Warn) -> int:
-    """The same as root in the failed root, whichever driver it was built with."""
-    if not (state / "snapshots").exists():
+def look_at_failed(state: Path, argv: tuple[str, ...], driver: Driver, warn: Warn) -> int:
+    """The same as root in the failed root, whichever driver it was built with.
+
+    `driver` is asked first, and then those that have snapshots in the state.
+    """
+    used = sorted(os.listdir(state / "snapshots")) if (state / "snapshots").exists() else []
+    drivers = [Driver(name) for name in used]
+    if driver.places and driver.folder(state).exists():
+        drivers.insert(0, driver)
+    if not drivers:
         raise _nothing()
-    idmap = enter((state,), warn)
-    for driver in sorted(path.name for path in (state / "snapshots").iterdir()):
+    idmap = enter((state, *driver.places), warn)
+    for one in drivers:
         kept: AbstractContextManager[Active] | None
-        kept = pick(Driver(driver), state, idmap.key, warn=warn).kept("failed")
+        kept = pick(one, state, idmap.key, warn=warn).kept("failed")
         if kept is not None:
             with kept as active:
-                return _interact(active, argv or _SHELL, {}, "/", "", warn)
+                return interact(active, argv, {}, "/", "", warn)
     raise _nothing()
 
 
@@ -54,18 +62,21 @@ def _nothing() -> NotFound:
     )
 
 
-def _interact(
+def interact(
     active: Active,
     argv: tuple[str, ...],
     env: dict[str, str],
     workdir: str,
     user: str,
     warn: Warn,
+    *,
+    usage: str = "genoci shell TAG -- /path/to/program",
 ) -> int:
+    """Run `argv`, or a shell, in the root as its `user`; the exit status."""
     with LiveTree(active.root) as tree:
         who = find_user(tree, user, where="")
     command = process.Command(
-        argv=argv,
+        argv=argv or _SHELL,
         root=active.root,
         env=environment(env, home=who.home, epoch=None),
         cwd=workdir or "/",
@@ -77,6 +88,6 @@ def _interact(
         return process.interactive(command, warn=warn)
     except FileNotFoundError as error:
         raise BuildError(
-            f"the image has no {argv[0]}",
-            mend="Name a program that it has: genoci shell TAG -- /path/to/program",
+            f"the image has no {command.argv[0]}",
+            mend=f"Name a program that it has: {usage}",
         ) from error

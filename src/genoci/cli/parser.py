@@ -16,7 +16,7 @@ from genoci.errors import UsageError
 from genoci.spec.wording import near
 
 KINDS = ("auto", "tty", "plain", "json", "quiet")
-DRIVERS = ("auto", "overlay", "copy")
+DRIVERS = ("auto", "overlay", "btrfs", "copy")
 _WITH_A_VALUE = ("--layout", "--state", "--progress")
 _WITHOUT = ("--debug", "--json")
 _ALONE = ("--help", "-h", "--version")
@@ -25,10 +25,15 @@ _ALONE = ("--help", "-h", "--version")
 class Parser(argparse.ArgumentParser):
     """argparse, raising UsageError instead of exiting, and never guessing abbreviations."""
 
-    def __init__(self, name: str, usage: str, summary: str, *, examples: str) -> None:
+    def __init__(
+        self, name: str, usage: str, summary: str, *, examples: str, options_last: bool = True
+    ) -> None:
+        """`name` is the program's and the command's."""
         super().__init__(
-            prog=f"genoci {name}",
-            usage=f"genoci {name} {usage}".rstrip() + " [OPTION…]",
+            prog=name,
+            usage=f"{name} {usage}".rstrip() + " [OPTION…]"
+            if options_last
+            else f"{name} [OPTION…] {usage}",
             description=f"{summary[0].upper()}{summary[1:]}.",
             epilog=f"examples:\n{_indented(examples)}",
             # Left to find the width itself, argparse loads half of the compression library.
@@ -36,6 +41,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._takes_a_command = False
+        self._is_followed_by_one = not options_last
 
     def add_json(self, what: str = "results as JSON") -> None:
         self.add_argument("--json", action="store_true", help=what)
@@ -69,7 +75,10 @@ class Parser(argparse.ArgumentParser):
 
     def understand(self, words: Sequence[str]) -> argparse.Namespace:
         """The options and arguments in any order. Raises UsageError."""
-        words, command = list(words), []
+        words = list(words)
+        command: list[str] = []
+        if self._is_followed_by_one:
+            words, command = split_command(words)
         if self._takes_a_command and "--" in words:
             end = words.index("--")
             words, command = words[:end], words[end + 1 :]
@@ -147,7 +156,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return next((bare[found] for found in near(word.lstrip("-"), bare)), "")
 
 
-def split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
+def split(words: Sequence[str], program: str) -> tuple[list[str], str, list[str]]:
     """The shared options at the front, the first other word, and everything behind it.
 
     The first word is "" if there is none. --help and --version, where a command would stand,
@@ -164,10 +173,23 @@ def split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
         elif word in _WITHOUT or word.partition("=")[0] in _WITH_A_VALUE:
             shared.append(word)
         elif word.startswith("-") and word not in _ALONE:
-            _refuse_before_the_command(word)
+            _refuse_before_the_command(word, program)
         else:
             return shared, word, rest
     return shared, "", []
+
+
+def split_command(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Options of ours, and the command of another program behind them, with or without `--`."""
+    rest = iter(range(len(words)))
+    for at in rest:
+        if words[at] == "--":
+            return list(words[:at]), list(words[at + 1 :])
+        if words[at] in _WITH_A_VALUE:
+            next(rest, None)
+        elif not words[at].startswith("-") or words[at] == "-":
+            return list(words[:at]), list(words[at:])
+    return list(words), []
 
 
 def is_a_file(word: str) -> bool:
@@ -175,9 +197,9 @@ def is_a_file(word: str) -> bool:
     return "/" in word or word.endswith((".yaml", ".yml"))
 
 
-def _refuse_before_the_command(word: str) -> NoReturn:
+def _refuse_before_the_command(word: str, program: str) -> NoReturn:
     option = word.partition("=")[0]
-    if option in ("-f", "--file"):
+    if option in ("-f", "--file") and program == "genoci":
         raise UsageError(
             f"there is no option {option} that stands before the command",
             mend="genoci build -f FILE; or just the file: genoci FILE.yaml",
@@ -187,7 +209,7 @@ def _refuse_before_the_command(word: str) -> NoReturn:
         f"there is no option {option} that stands before the command",
         mend=f"Did you mean {meant}?"
         if meant
-        else "Options of a command stand behind it: genoci COMMAND --help",
+        else f"Options of a command stand behind it: {program} COMMAND --help",
     )
 
 

@@ -11,6 +11,7 @@ from genoci.settings import Settings
 if TYPE_CHECKING:
     from genoci.build.events import AnyEvent
     from genoci.cli.progress import Progress
+    from genoci.snapshot.driver import Driver
 
 
 class Session(NamedTuple):
@@ -27,6 +28,22 @@ class Session(NamedTuple):
         from genoci.cli.progress import choose
 
         return choose(self.progress_kind, self.messages, debug=self.debug)
+
+    def driver(self) -> Driver:
+        """The snapshot driver to use. Raises MachineError for a btrfs that is not there yet."""
+        from genoci.errors import MachineError
+        from genoci.settings import is_on_btrfs
+        from genoci.snapshot.driver import Driver
+
+        place = self.settings.btrfs
+        if place is None:
+            return Driver(self.settings.driver)
+        if not (place.is_dir() and is_on_btrfs(place)):
+            raise MachineError(
+                f"there is no btrfs at {place}",
+                mend="Set it up: lpack setup (as root); or take another driver: --driver overlay",
+            )
+        return Driver(self.settings.driver, str(place.absolute()))
 
     def tell(self, event: AnyEvent) -> None:
         """Show what an operation warns of; for those that are no builds."""

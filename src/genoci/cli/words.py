@@ -7,6 +7,8 @@ _PULL = "Copy it with skopeo: skopeo copy docker://HOST/NAME:TAG oci:LAYOUT:TAG"
 _REGISTRY = "genoci speaks to no registry; skopeo login and skopeo copy do."
 _CONTAINERS = "genoci builds images and keeps no containers running."
 _YAML = "Images are made by targets in a YAML file:"
+_INSTALL = f"{_YAML} `install: NAME…`, or files or addresses of packages; genoci build"
+_NEWEST = "Packages are pinned, at what is newest now, by: genoci lock"
 
 ANSWERS = {
     # looking
@@ -36,6 +38,19 @@ ANSWERS = {
     "buildx": "genoci build -f FILE.yaml",
     "make": "genoci build -f FILE.yaml",
     "Dockerfile": f"{_YAML} `base` for FROM, `run` for RUN, `copy` for COPY; genoci build",
+    "install": _INSTALL,
+    "apt": _INSTALL,
+    "apt-get": _INSTALL,
+    "dnf": _INSTALL,
+    "yum": _INSTALL,
+    "zypper": _INSTALL,
+    "apk": _INSTALL,
+    "dpkg": _INSTALL,
+    "rpm": _INSTALL,
+    "update": _NEWEST,
+    "upgrade": _NEWEST,
+    "pin": _NEWEST,
+    "freeze": _NEWEST,
     # running
     "run": f"{_YAML} `run: COMMAND`. To look around in an image: genoci shell TAG -- COMMAND",
     "exec": "In a throw-away copy of an image: genoci shell TAG -- COMMAND",
@@ -51,7 +66,7 @@ ANSWERS = {
     # registries and archives
     "push": _PUSH,
     "pull": _PULL,
-    "fetch": _PULL,
+    "fetch": f"{_YAML} `install: {{src: URL, sha256: …}}` fetches a package; an image: {_PULL}",
     "login": _REGISTRY,
     "logout": _REGISTRY,
     "search": _REGISTRY,
@@ -69,13 +84,53 @@ ANSWERS = {
     "untag": "genoci rm TAG",
     "prune": "What no tag reaches: genoci gc; the state: genoci clean",
     "system": "What no tag reaches: genoci gc; the state: genoci clean",
-    "mount": "genoci unpack TAG DIR; to look around: genoci shell TAG",
-    "umount": "genoci mounts nothing that outlives it.",
-    "unmount": "genoci mounts nothing that outlives it.",
+    "mount": "To change it: lpack checkout TAG; to look around: genoci shell TAG",
+    "umount": "genoci mounts nothing that outlives it; a checkout ends with: lpack checkin",
+    "unmount": "genoci mounts nothing that outlives it; a checkout ends with: lpack checkin",
+    "checkout": "lpack checkout TAG",
+    "checkin": "lpack checkin [NEWTAG]",
+    "edit": "To change an image by hand: lpack checkout TAG, then lpack checkin",
     "extract": "genoci unpack TAG DIR; as a tarball: genoci export TAG FILE.tar",
     "check": "genoci fsck",
     "verify": "genoci fsck",
     "validate": "genoci fsck",
+}
+
+_CHANGE = "lpack checkout TAG, change what is at the path it prints, then lpack checkin"
+_IN = "What was changed in the checkout becomes a layer and a tag: lpack checkin NEWTAG"
+_LOOK = "In the checkout: lpack chroot; in another image: genoci shell TAG"
+
+OF_LPACK = {
+    "mount": _CHANGE,
+    "edit": _CHANGE,
+    "get": _CHANGE,
+    "raw": _CHANGE,
+    "from": _CHANGE,
+    "clone": _CHANGE,
+    "umount": "lpack checkin makes it a layer, lpack abort throws it away.",
+    "unmount": "lpack checkin makes it a layer, lpack abort throws it away.",
+    "commit": _IN,
+    "repack": _IN,
+    "save": _IN,
+    "put": _IN,
+    "add": "Change the files at the path that lpack checkout printed; then lpack checkin",
+    "shell": _LOOK,
+    "run": _LOOK,
+    "exec": _LOOK,
+    "enter": _LOOK,
+    "reset": "lpack abort, then lpack checkout TAG",
+    "restore": "lpack abort, then lpack checkout TAG",
+    "revert": "lpack abort, then lpack checkout TAG",
+    "cancel": "lpack abort",
+    "init": "lpack setup",
+    "create": "`empty` is a tag to check out, too: lpack checkout empty",
+    "new": "`empty` is a tag to check out, too: lpack checkout empty",
+    "expand": "lpack unpack; one tag, in a directory of your own: genoci unpack TAG DIR",
+    "tags": "lpack ls",
+    "list": "lpack ls",
+    "images": "lpack ls",
+    "pull": _PULL,
+    "push": _PUSH,
 }
 
 # Options that `docker build` and its kin have.
@@ -97,3 +152,8 @@ OF_BUILD = {
 def answer(word: str) -> str:
     """What genoci has for it; "" if the word is nobody's."""
     return ANSWERS.get(word, "")
+
+
+def of_lpack(word: str) -> str:
+    """What lpack has for it; "" if the word is nobody's."""
+    return OF_LPACK.get(word, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -20,6 +21,15 @@ def remove(parent_fd: int, name: bytes) -> None:
         finally:
             os.close(fd)
         os.rmdir(name, dir_fd=parent_fd)
+
+
+def remove_tree(tree: Path) -> None:
+    """The same for a path."""
+    parent = os.open(tree.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove(parent, os.fsencode(tree.name))
+    finally:
+        os.close(parent)
 
 
 def remove_below(top_fd: int) -> None:

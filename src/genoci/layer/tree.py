@@ -146,7 +146,7 @@ class LiveTree:
     def groups(self) -> Mapping[Hashable, list[bytes]]:
         if self._groups is None:
             self._groups = {}
-            for path, status in self._walk():
+            for path, status in self.walk():
                 inode = _inode(status)
                 if inode is not None:
                     self._groups.setdefault(inode, []).append(path)
@@ -154,9 +154,10 @@ class LiveTree:
 
     def paths(self) -> Iterator[bytes]:
         """Every path but the root's, in no order."""
-        return (path for path, _ in self._walk())
+        return (path for path, _ in self.walk())
 
-    def _walk(self) -> Iterator[tuple[bytes, os.stat_result]]:
+    def walk(self) -> Iterator[tuple[bytes, os.stat_result]]:
+        """The same, each with what stat(2) tells of it."""
         pending = [b""]
         while pending:
             above = pending.pop()
@@ -191,10 +192,14 @@ def _inode(status: os.stat_result) -> Hashable | None:
     return status.st_dev, status.st_ino
 
 
-def xattr_names(path: bytes) -> list[bytes]:
-    """The names of all extended attributes of `path` itself; none where there are no such."""
+def xattr_names(file: int | bytes) -> list[bytes]:
+    """The names of all extended attributes of an open file, or of a path itself.
+
+    None where there are no such.
+    """
     try:
-        return [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
+        names = os.listxattr(file, follow_symlinks=isinstance(file, int))
+        return [os.fsencode(name) for name in names]
     except OSError as error:
         if error.errno in _NO_XATTRS:
             return []

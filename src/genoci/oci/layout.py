@@ -22,7 +22,7 @@ from genoci.oci.digest import Digest
 from genoci.oci.documents import CONFIG, DOCUMENT_LIMIT, MANIFEST, Descriptor, Platform, standard
 from genoci.oci.image import Image
 from genoci.oci.index import IndexFile, read_index
-from genoci.oci.reference import check_tag
+from genoci.oci.reference import check_tag, next_version
 from genoci.oci.resolve import choose, read_image, read_manifest, require_parts
 
 BUSY_LOCK = ".genoci.lock"
@@ -156,6 +156,14 @@ class Layout:
             for descriptor in tags.values():
                 self.require(descriptor)
             self.write_index(index.with_tags(tags))
+
+    def tag_version(self, date: str, manifest: Descriptor) -> str:
+        """Tag as DATE_vN, N being one more than the highest of that day; the name."""
+        with self.editing_index() as index:
+            self.require(manifest)
+            name = next_version(date, index.names())
+            self.write_index(index.with_tags({name: manifest}))
+        return name
 
     def untag(self, names: Collection[str]) -> None:
         """Forget tags, all in one write or none: raises NotFound for one that is not there.

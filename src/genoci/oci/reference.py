@@ -66,3 +66,13 @@ def _dated(name: str, date: str, number: int) -> str:
         raise UsageError(f"{tag!r} can't be a dated tag: a name and YYYY-MM-DD are needed")
     check_tag(tag)
     return tag
+
+
+def next_version(date: str, existing: Iterable[str]) -> str:
+    """The tag DATE_vN of a check-in without a name: one more than the highest of that day."""
+    start = f"{date}_v"
+    numbers = [tag.removeprefix(start) for tag in existing if tag.startswith(start)]
+    highest = max(
+        (int(text) for text in numbers if re.fullmatch("[1-9][0-9]{0,17}", text)), default=0
+    )
+    return f"{start}{highest + 1}"

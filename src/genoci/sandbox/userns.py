@@ -38,7 +38,7 @@ def enter(idmap: IdMap, *, warn: Warn) -> None:
     are forbidden, or are granted without the rights that make one.
     """
     if idmap.is_alone:
-        warn(_what_is_lost(), _how_to_get_it(idmap))
+        warn(*alone(idmap))
     mapper = _Mapper(idmap)
     try:
         linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
@@ -51,17 +51,15 @@ def enter(idmap: IdMap, *, warn: Warn) -> None:
     _prove()
 
 
-def _what_is_lost() -> str:
-    return (
+def alone(idmap: IdMap) -> tuple[str, str]:
+    """What is lost where a map has one id, and how to get more."""
+    what = (
         f"{caller()} has no subordinate ids here: every file in a container belongs to its root, "
         "changing an owner fails there, and so do programs that change their user (apt, su)"
     )
-
-
-def _how_to_get_it(idmap: IdMap) -> str:
     if idmap.kind == "inherited":
-        return "The user namespace that genoci was started in has one id: start it with more."
-    return (
+        return what, "The user namespace that genoci was started in has one id: start it with more."
+    return what, (
         "Install the package uidmap, and as root give a range:  usermod "
         f"--add-subuids 100000-165535 --add-subgids 100000-165535 {caller()}"
     )

@@ -9,77 +9,64 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from genoci import linux
+from genoci.layer import pax
 from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
+from genoci.layer.remove import remove_tree
 from genoci.layer.tree import LiveTree, xattr_names
-from genoci.oci.digest import Digest
-from genoci.snapshot.driver import Active, Candidate
-from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
-from genoci.snapshot.store import Place, Store
+from genoci.snapshot import marks
+from genoci.snapshot.driver import Candidate
+from genoci.snapshot.root import bind_whole, make_empty
 
 _CHUNK = 1 << 20
-_CANNOT_SHARE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
+_NOT_HERE = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS)
+_NOT_THIS = (errno.EINVAL, errno.EPERM, errno.ETXTBSY)  # a file without checksums, a swap file
 
 
 class Copy:
-    """A Snapshotter."""
+    """Trees that are whole, and share nothing but blocks."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    whole = True
 
-    def exists(self, chain_id: Digest) -> bool:
-        return self._store.exists(chain_id)
-
-    def making(self, chain_id: Digest) -> AbstractContextManager[None]:
-        return self._store.making(chain_id)
-
-    def remove(self, chain_id: Digest) -> None:
-        self._store.remove(chain_id)
-
-    def sweep(self, *, failed: bool = False) -> None:
-        self._store.sweep(failed=failed)
-
-    @contextlib.contextmanager
-    def prepare(self, parent: Digest | None) -> Iterator[Active]:
-        with self._store.using(parent) as chain, self._store.place(parent) as place:
-            fs = place.path / "fs"
-            if chain:
-                copy_tree(chain[0], fs)
-            else:
-                os.utime(fs, ns=(0, 0))
-            with _mounted(place, chain) as active:
-                yield active
-
-    def kept(self, name: str) -> AbstractContextManager[Active] | None:
-        return self._reopened(name) if self._store.kept_path(name) else None
-
-    @contextlib.contextmanager
-    def _reopened(self, name: str) -> Iterator[Active]:
-        with self._store.kept(name) as (place, parent), self._store.using(parent) as chain:
-            try:
-                with _mounted(place, chain) as active:
-                    yield active
-            finally:
-                place.clear()
-
-
-@contextlib.contextmanager
-def _mounted(place: Place, chain: list[Path]) -> Iterator[Active]:
-    with MountedRoot(place, has_parent=bool(chain), nominate=candidates) as active:
+    def make(self, folder: Path, chain: list[Path]) -> None:
+        make_empty(folder / "fs")
         if chain:
-            bind(chain[0], place.path / PARENT, read_only=True)
-        bind(place.path / "fs", place.path / ROOT)
-        yield active
+            copy_tree(chain[0], folder / "fs")
+            marks.record(folder / "fs", folder)
+
+    def mount(self, folder: Path, chain: list[Path]) -> None:
+        bind_whole(folder, chain)
+
+    def candidates(self, folder: Path, parent: Path | None) -> Iterator[Candidate]:
+        """What is not as it was after the copy; if that is not known, every path of both trees.
+
+        Another content, owner, mode, attribute, name or number of names: each changes the ctime.
+        """
+        known = marks.recorded(folder)
+        if known is None:
+            yield from _all(folder / "fs", parent)
+            return
+        gone = set(known)
+        with LiveTree(folder / "fs") as tree:
+            for path, status in tree.walk():
+                gone.discard(path)
+                if known.get(path) != marks.mark(status):
+                    yield Candidate(path)
+        yield from map(Candidate, gone)
+
+    def freeze(self, folder: Path) -> None:
+        (folder / marks.NAME).unlink(missing_ok=True)
+
+    def remove(self, tree: Path) -> None:
+        remove_tree(tree)
 
 
-def candidates(fs: Path, parent: Path | None) -> Iterator[Candidate]:
-    """Every path of both trees: nothing tells which were touched."""
-    for top in (fs, parent):
+def _all(*tops: Path | None) -> Iterator[Candidate]:
+    for top in tops:
         if top is not None:
             with LiveTree(top) as tree:
                 yield from (Candidate(path) for path in tree.paths())
@@ -98,8 +85,8 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def copy_metadata(source: Path, target: Path) -> None:
-    """Give one directory the owner, mode, xattrs and times of the other."""
-    _copy_metadata(os.fsencode(source), os.fsencode(target), os.stat(source))
+    """Give one directory the other's owner, mode and times, and the xattrs that a layer holds."""
+    _copy_metadata(os.fsencode(source), os.fsencode(target), os.stat(source), pax.keeps)
 
 
 class _Copying:
@@ -121,7 +108,8 @@ class _Copying:
                 if self._copy(path):
                     directories.append(path)
         for path in reversed(directories):
-            self._finish(path, os.fstat(self._source.directory(path)))
+            source, target = self._source.directory(path), self._target.directory(path)
+            _copy_metadata(source, target, os.fstat(source))
 
     def _copy(self, path: bytes) -> bool:
         """Copy one name; whether it is a directory, which is empty then, and gets its own later."""
@@ -138,11 +126,12 @@ class _Copying:
                 return False
         if stat.S_ISREG(status.st_mode):
             self._copy_file(source, target, name, status)
-        elif stat.S_ISLNK(status.st_mode):
+            return False
+        if stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         else:
             os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=target)
-        self._finish(path, status)
+        _copy_metadata(_through(source, name), _through(target, name), status)
         return False
 
     def _link(self, known: bytes, path: bytes) -> None:
@@ -154,48 +143,62 @@ class _Copying:
         finally:
             os.close(above)
 
-    def _finish(self, path: bytes, status: os.stat_result) -> None:
-        source, name = self._source.parent(path)
-        target, _ = self._target.parent(path)
-        _copy_metadata(_through(source, name), _through(target, name), status)
-
     def _copy_file(self, source: int, target: int, name: bytes, status: os.stat_result) -> None:
-        with contextlib.ExitStack() as stack:
-            old = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
-            stack.callback(os.close, old)
+        old = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+        try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             new = os.open(name, flags, 0o600, dir_fd=target)
-            stack.callback(os.close, new)
-            if not status.st_size or (self._shares and self._share(old, new)):
-                return
-            os.ftruncate(new, status.st_size)
-            for offset, length in _data(old, status):
-                _copy_range(old, new, offset, length)
+            try:
+                self._copy_content(old, new, status)
+                _copy_metadata(old, new, status)
+            finally:
+                os.close(new)
+        finally:
+            os.close(old)
+
+    def _copy_content(self, old: int, new: int, status: os.stat_result) -> None:
+        if not status.st_size or (self._shares and self._share(old, new)):
+            return
+        os.ftruncate(new, status.st_size)
+        for offset, length in _data(old, status):
+            _copy_range(old, new, offset, length)
 
     def _share(self, old: int, new: int) -> bool:
         try:
             linux.ficlone(old, new)
         except OSError as error:
-            if error.errno not in _CANNOT_SHARE:
+            if error.errno not in (*_NOT_HERE, *_NOT_THIS):
                 raise
-            self._shares = False
-        return self._shares
+            self._shares = error.errno in _NOT_THIS
+            return False
+        return True
 
 
 def _through(directory: int, name: bytes) -> bytes:
     return b"/proc/self/fd/%d/%s" % (directory, name)
 
 
-def _copy_metadata(source: bytes, target: bytes, status: os.stat_result) -> None:
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+def _is_ours(xattr: bytes) -> bool:
+    return xattr != b"security.selinux"  # the kernel gives that itself
+
+
+def _copy_metadata(
+    source: int | bytes,
+    target: int | bytes,
+    status: os.stat_result,
+    wanted: Callable[[bytes], bool] = _is_ours,
+) -> None:
+    """From what `status` is of. Both are descriptors, or paths that may be links."""
+    follow = isinstance(target, int)
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=follow)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))
     for name in xattr_names(source):
-        if name != b"security.selinux":  # the kernel gives that itself
-            value = os.getxattr(source, name, follow_symlinks=False)
-            os.setxattr(target, name, value, follow_symlinks=False)
+        if wanted(name):
+            value = os.getxattr(source, name, follow_symlinks=follow)
+            os.setxattr(target, name, value, follow_symlinks=follow)
     times = (status.st_atime_ns, status.st_mtime_ns)
-    os.utime(target, ns=times, follow_symlinks=False)
+    os.utime(target, ns=times, follow_symlinks=follow)
 
 
 def _data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
@@ -224,7 +227,7 @@ def _copy_range(old: int, new: int, offset: int, length: int) -> None:
                 return
             offset += done
     except OSError as error:
-        if error.errno not in _CANNOT_SHARE:
+        if error.errno not in (*_NOT_HERE, *_NOT_THIS):
             raise
         while offset < end:
             chunk = os.pread(old, min(_CHUNK, end - offset), offset)

@@ -18,6 +18,20 @@ class Driver(msgspec.Struct, frozen=True):
     name: str = "auto"
     btrfs: str | None = None
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where it keeps snapshots outside of the state."""
+        return () if self.btrfs is None else (Path(self.btrfs),)
+
+    def folder(self, state: Path) -> Path:
+        """The directory of its snapshots, which has one for each id map."""
+        if self.name == "btrfs" and self.btrfs is not None:
+            return Path(self.btrfs) / "snapshots"
+        return state / "snapshots" / self.name
+
+
+AUTO = Driver()
+
 
 class Candidate(NamedTuple):
     """A path that may differ from the parent's.
@@ -28,6 +42,36 @@ class Candidate(NamedTuple):
 
     path: bytes
     inode: int | None = None
+
+
+class Trees(Protocol):
+    """What the drivers differ in: how a root comes to be, is shown, compared, frozen and removed.
+
+    `folder` is a directory of the store that is ours, its tree is `folder`/fs. `chain` are such
+    trees of a snapshot and of all below it, the topmost first; of an empty root there are none.
+    `whole`: each tree is all of a root, and needs no others to be seen.
+    """
+
+    @property
+    def whole(self) -> bool: ...
+
+    def make(self, folder: Path, chain: list[Path]) -> None:
+        """Make the tree: a writable copy of the snapshot, or an empty root (0755, 0:0, time 0)."""
+
+    def mount(self, folder: Path, chain: list[Path]) -> None:
+        """Mount the whole root at `folder`/root, and the snapshot, if any, at `folder`/parent-root.
+
+        Raises OSError. The tree may be new, or one that was kept, or frozen by a killed process.
+        """
+
+    def candidates(self, folder: Path, parent: Path | None) -> Iterator[Candidate]:
+        """As Active has them, of what is mounted; `parent` is where the snapshot is."""
+
+    def freeze(self, folder: Path) -> None:
+        """Make it what a snapshot is; it is unmounted, and will be renamed. May be repeated."""
+
+    def remove(self, tree: Path) -> None:
+        """Remove the tree, whatever it holds; FileNotFoundError if it is not there."""
 
 
 class Active(Protocol):

@@ -6,91 +6,63 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from genoci import linux
+from genoci.errors import BuildError
 from genoci.layer.beneath import Beneath
 from genoci.layer.entry import join
+from genoci.layer.remove import remove_tree
 from genoci.layer.tree import LiveTree
-from genoci.oci.digest import Digest
 from genoci.snapshot.copy import copy_metadata
-from genoci.snapshot.driver import Active, Candidate
-from genoci.snapshot.root import PARENT, ROOT, MountedRoot, bind
-from genoci.snapshot.store import Place, Store
+from genoci.snapshot.driver import Candidate
+from genoci.snapshot.root import PARENT, ROOT, bind, make_empty
 
 # No index: it would tie an upper directory to its lower ones by file handles. No copying of
 # metadata alone: an upper file must be whole. Renamed directories are copied by whoever renames
 # (EXDEV). Volatile: what a crash leaves half-written is no snapshot anyway.
 _OPTIONS = b"userxattr,index=off,metacopy=off,redirect_dir=nofollow"
-_LOWERS = "lowers"
+MOST_LAYERS = 500  # OVL_MAX_STACK in the kernel's fs/overlayfs
 
 
 class Overlay:
-    """A Snapshotter. The lowest snapshot is a plain directory, the others upper directories."""
+    """The lowest tree of a chain is a plain directory, the others are upper directories."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    whole = False
 
-    def exists(self, chain_id: Digest) -> bool:
-        return self._store.exists(chain_id)
+    def make(self, folder: Path, chain: list[Path]) -> None:
+        make_empty(folder / "fs")
+        if chain:
+            copy_metadata(chain[0], folder / "fs")
 
-    def making(self, chain_id: Digest) -> AbstractContextManager[None]:
-        return self._store.making(chain_id)
+    def mount(self, folder: Path, chain: list[Path]) -> None:
+        if not chain:
+            bind(folder / "fs", folder / ROOT)
+            return
+        mount_read_only(folder, chain)
+        if not os.path.ismount(folder / ROOT):
+            mount(folder, chain)
 
-    def remove(self, chain_id: Digest) -> None:
-        self._store.remove(chain_id)
+    def candidates(self, folder: Path, parent: Path | None) -> Iterator[Candidate]:
+        return candidates(folder / "fs", parent)
 
-    def sweep(self, *, failed: bool = False) -> None:
-        self._store.sweep(failed=failed)
+    def freeze(self, folder: Path) -> None:
+        pass
 
-    @contextlib.contextmanager
-    def prepare(self, parent: Digest | None) -> Iterator[Active]:
-        with (
-            self._store.using(parent) as lowers,
-            self._store.place(parent) as place,
-            _mounted(place, lowers, new=True) as active,
-        ):
-            yield active
-
-    def kept(self, name: str) -> AbstractContextManager[Active] | None:
-        return self._reopened(name) if self._store.kept_path(name) else None
-
-    @contextlib.contextmanager
-    def _reopened(self, name: str) -> Iterator[Active]:
-        with self._store.kept(name) as (place, parent), self._store.using(parent) as lowers:
-            try:
-                with _mounted(place, lowers, new=False) as active:
-                    yield active
-            finally:
-                place.clear()
+    def remove(self, tree: Path) -> None:
+        remove_tree(tree)
 
 
-@contextlib.contextmanager
-def _mounted(place: Place, lowers: list[Path], *, new: bool) -> Iterator[Active]:
-    fs = place.path / "fs"
-    with MountedRoot(place, has_parent=bool(lowers), nominate=candidates) as active:
-        if active.parent is None:
-            if new:
-                os.utime(fs, ns=(0, 0))
-            bind(fs, active.root)
-        else:
-            mount_read_only(place.path, lowers)
-            if new:
-                copy_metadata(active.parent, fs)
-            mount(place.path, lowers)
-        yield active
-
-
-def mount(folder: Path, lowers: list[Path]) -> None:
+def mount(folder: Path, lowers: list[Path], *, lasting: bool = False) -> None:
     """Mount `folder`/fs over `lowers` (the topmost first) at `folder`/root.
 
-    Raises OSError. Makes what else it needs in `folder`.
+    With `lasting` what programs sync there is synced. Raises OSError; BuildError for more layers
+    than an overlay takes. Makes what else it needs in `folder`.
     """
     for name in ("work", ROOT):
         (folder / name).mkdir(mode=0o700)
-    options = b"volatile,upperdir=fs,workdir=work," + _linked(folder, lowers)
-    _mount(folder, ROOT, options)
+    more = b"upperdir=../fs,workdir=../work,"
+    _mount(folder, ROOT, lowers, more if lasting else b"volatile," + more)
 
 
 def mount_read_only(folder: Path, lowers: list[Path]) -> None:
@@ -98,28 +70,35 @@ def mount_read_only(folder: Path, lowers: list[Path]) -> None:
     if len(lowers) == 1:  # too few for an overlay without an upper directory
         bind(lowers[0], folder / PARENT, read_only=True)
         return
-    (folder / PARENT).mkdir(mode=0o700)
-    _mount(folder, PARENT, _linked(folder, lowers))
+    (folder / PARENT).mkdir(mode=0o700, exist_ok=True)
+    _mount(folder, PARENT, lowers, b"")
 
 
-def _linked(folder: Path, lowers: list[Path]) -> bytes:
-    """The option that names the lower directories.
+def _mount(folder: Path, target: str, lowers: list[Path], more: bytes) -> None:
+    """Mount an overlay at `folder`/`target`; the paths in `more` are relative to a folder in it.
 
-    The kernel takes one page of options, and splits them at colons and commas; links with short
-    names keep a hundred layers within it, whatever the path of the state is.
+    The kernel takes one page of options, and splits them at colons and commas. Links with short
+    names keep as many layers within it as an overlay may have, whatever the path of the state is.
     """
-    links = folder / _LOWERS
+    if len(lowers) > MOST_LAYERS:
+        raise BuildError(
+            f"there are {len(lowers)} layers to stand on, and the driver overlay takes "
+            f"{MOST_LAYERS}",
+            mend="The driver copy takes any number: --driver copy.",
+        )
+    links = folder / "lowers"
     if not links.exists():
         links.mkdir(mode=0o700)
         for number, lower in enumerate(lowers):
             (links / str(number)).symlink_to(lower.absolute())
-    return b"lowerdir=" + b":".join(b"%s/%d" % (_LOWERS.encode(), i) for i in range(len(lowers)))
-
-
-def _mount(folder: Path, target: str, options: bytes) -> None:
-    with _working_in(folder):  # options hold relative paths
+    options = b"lowerdir=" + b":".join(b"%d" % number for number in range(len(lowers)))
+    with _working_in(links):
         linux.mount(
-            b"overlay", target.encode(), b"overlay", linux.MS_NODEV, _OPTIONS + b"," + options
+            b"overlay",
+            b"../" + target.encode(),
+            b"overlay",
+            linux.MS_NODEV | linux.MS_NOSUID,
+            _OPTIONS + b"," + more + options,
         )
 
 

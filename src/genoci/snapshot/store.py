@@ -7,11 +7,12 @@
     FOLDER/dead-<random>/     one that is being removed
 
 Each holds `fs` (the tree, or the overlay's upper directory), `parent` (a chain ID, or nothing),
-`boot` (when it was made), `lock`, and `synced` once all of it is known to be on the disk. Whatever
-is not yet whole has another name than what is, and renaming is the last step: a process killed at
-any moment leaves nothing that could be taken for a snapshot. Data are not synced when a snapshot
-is made, so one without `synced` counts only until the machine restarts; `sweep` syncs and marks
-those that have been there for a while, when the kernel has written most of it anyway.
+`boot` (when it was made), `lock`, and `synced` once all of it is known to be on the disk; one that
+is not frozen may hold `marks` (marks.py). Whatever is not yet whole has another name than what is,
+and renaming is the last step: a process killed at any moment leaves nothing that could be taken
+for a snapshot. Data are not synced when a snapshot is made, so one without `synced` counts only
+until the machine restarts; `sweep` syncs and marks those that have been there for a while, when
+the kernel has written most of it anyway.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from genoci import files, linux
 from genoci.errors import StorageError
 from genoci.layer.remove import remove
 from genoci.oci.digest import Digest
+from genoci.snapshot.driver import Trees
 
 KEPT = ("failed", "checkout")  # the names that a root may be kept under
 _ACTIVE, _KEPT, _DEAD = "active-", "kept-", "dead-"
 _SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _PERMANENT = ("fs", "parent", "boot", "lock", "synced")
+_KNOWN = "marks"  # what the copy driver wrote down of an active root
 _MOUNT_POINTS = ("root", "parent-root")
 _WHILE = 60  # seconds after which the kernel has written most of it: see proc(5), dirty_expire
 
@@ -42,12 +45,13 @@ _WHILE = 60  # seconds after which the kernel has written most of it: see proc(5
 class Store:
     """The snapshots of one driver and one id map. Any number of processes may use it at once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, trees: Trees) -> None:
+        self.trees = trees
+        self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, chain_id: Digest) -> Path:
-        return self._folder / chain_id.hex
+        return self.folder / chain_id.hex
 
     def exists(self, chain_id: Digest) -> bool:
         """Whether the snapshot and all below it are whole."""
@@ -76,7 +80,7 @@ class Store:
     @contextlib.contextmanager
     def making(self, chain_id: Digest) -> Iterator[None]:
         """Until the block ends no other process is in such a block for the same snapshot."""
-        path = self._folder / f"{chain_id.hex}.making"
+        path = self.folder / f"{chain_id.hex}.making"
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -92,12 +96,10 @@ class Store:
 
     @contextlib.contextmanager
     def place(self, parent: Digest | None) -> Iterator[Place]:
-        """A new directory of our own, with an empty `fs`; gone at the end unless it was renamed."""
+        """A new directory of our own, without `fs` yet; gone at the end unless it was renamed."""
         path, lock = self._new_directory()
         place = Place(self, path, lock)
         try:
-            (path / "fs").mkdir(mode=0o755)
-            (path / "fs").chmod(0o755)
             (path / "parent").write_text(str(parent or ""))
             (path / "boot").write_text(_boot())
             yield place
@@ -128,7 +130,7 @@ class Store:
     def kept_path(self, name: str) -> Path | None:
         """The directory of the root kept as `name`, if it and all below it are there."""
         try:
-            path = self._folder / (self._folder / name).read_text()
+            path = self.folder / (self.folder / name).read_text()
             parent = _parent(path)
         except (FileNotFoundError, ValueError):
             return None
@@ -136,9 +138,25 @@ class Store:
             return None
         return path
 
+    def kept_tree(self, name: str) -> Path | None:
+        """The directory of what was kept as `name`, also if what it stands on is gone."""
+        path = self._named(name)
+        return path if path is not None and (path / "fs").is_dir() else None
+
+    def forget(self, name: str) -> None:
+        """Remove what was kept as `name`, if anything was; raises StorageError if it is in use."""
+        path = self._named(name)
+        if path is not None and not self._bury_if_unused(path):
+            raise StorageError(
+                f"the {name} root is in use", mend="Leave the other shell in it first."
+            )
+        (self.folder / name).unlink(missing_ok=True)
+
     def remove(self, chain_id: Digest) -> None:
         """Idempotent; what stands on the snapshot does not exist any more either."""
         path = self.path(chain_id)
+        if path.exists() and path in self._below_checkout():
+            raise StorageError(f"the snapshot {chain_id} is in use", mend="End the checkout first.")
         if path.exists() and not self._bury_if_unused(path):
             raise StorageError(
                 f"the snapshot {chain_id} is in use", mend="Wait for the build to end."
@@ -149,11 +167,11 @@ class Store:
 
         With `failed` the failed root is such a thing, too. A checkout never is.
         """
-        files.sweep(self._folder)
+        files.sweep(self.folder)
         kept = [self.kept_path("failed") if not failed else None, self._named("checkout")]
         lasting: list[Path] = []
-        for name in os.listdir(self._folder):
-            path = self._folder / name
+        for name in os.listdir(self.folder):
+            path = self.folder / name
             if name.endswith(".making"):
                 _remove_abandoned(path)
             elif name.startswith((_ACTIVE, _DEAD)):
@@ -182,8 +200,10 @@ class Store:
         """Keep the directory as `name`; the one before goes, or will when it is not used."""
         before = self._named(name)
         new = path.with_name(path.name.replace(_ACTIVE, _KEPT))
+        if name == "checkout":  # what is in it can't be made again, and counts as it is
+            (path / "synced").touch()
         os.rename(path, new)
-        files.write(self._folder / name, new.name.encode())
+        files.write(self.folder / name, new.name.encode())
         if before is not None:
             self._bury_if_unused(before)
 
@@ -196,13 +216,15 @@ class Store:
                 os.rename(path, dead)
             except FileNotFoundError:
                 return
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Never by force: if one of them were still mounted, this fails, instead of removing
             # what is below.
             for name in _MOUNT_POINTS:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     os.rmdir(dead / name)
+            with contextlib.suppress(FileNotFoundError):
+                self.trees.remove(dead / "fs")
             with contextlib.suppress(FileNotFoundError):  # another process is removing it as well
                 remove(folder, os.fsencode(dead.name))
         finally:
@@ -211,8 +233,14 @@ class Store:
     def _named(self, name: str) -> Path | None:
         """What was kept as `name`, whether or not it can still be used."""
         with contextlib.suppress(FileNotFoundError):
-            return self._folder / (self._folder / name).read_text()
+            return self.folder / (self.folder / name).read_text()
         return None
+
+    def _below_checkout(self) -> list[Path]:
+        """What a checkout stands on: it may be mounted although no process holds it."""
+        path = self.kept_path("checkout")
+        parent = _parent(path) if path is not None else None
+        return [] if parent is None else self._chain(parent) or []
 
     def _chain(self, chain_id: Digest) -> list[Path] | None:
         """The directories of a snapshot and those below it; None if one is missing or not whole."""
@@ -231,7 +259,7 @@ class Store:
 
     def _new_directory(self) -> tuple[Path, int]:
         while True:
-            path = self._folder / f"{_ACTIVE}{secrets.token_hex(8)}"
+            path = self.folder / f"{_ACTIVE}{secrets.token_hex(8)}"
             path.mkdir(mode=0o700)
             lock = _hold(path, fcntl.LOCK_EX)  # None: a sweep came between
             if lock is not None:
@@ -250,7 +278,7 @@ class Store:
         return True
 
     def _sync(self, paths: list[Path]) -> None:
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             linux.syncfs(folder)
         finally:
@@ -272,6 +300,7 @@ class Place:
     def commit(self, chain_id: Digest) -> None:
         """It becomes the snapshot `chain_id`, or goes if there is one already. Unmounted first."""
         self.clear()
+        self._store.trees.freeze(self.path)
         self._store.rename(self.path, chain_id)
         self.is_unnamed = False
         fcntl.flock(self._lock, fcntl.LOCK_SH)  # from now on others may stand on it
@@ -284,14 +313,14 @@ class Place:
             self.is_unnamed = False
 
     def clear(self) -> None:
-        """Remove all that is no part of a snapshot."""
+        """Remove all that is no part of a snapshot, nor needed to go on with it."""
         for name in _MOUNT_POINTS:
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(self.path / name)
         folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in os.listdir(folder):
-                if name not in _PERMANENT:
+                if name not in (*_PERMANENT, _KNOWN):
                     remove(folder, os.fsencode(name))
         finally:
             os.close(folder)

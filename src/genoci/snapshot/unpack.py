@@ -13,7 +13,7 @@ from genoci.errors import ArchiveError, Damaged
 from genoci.layer import tar
 from genoci.layer.compress import open_reader
 from genoci.layer.extract import Devices, Owners, extract_layer
-from genoci.oci.digest import Digest, chain_id
+from genoci.oci.digest import Digest, chain_ids
 from genoci.oci.documents import Descriptor
 from genoci.oci.image import Image, Layer
 from genoci.snapshot.driver import Active, Snapshotter
@@ -35,17 +35,18 @@ def ensure(
     the same at the same time. Raises Damaged for bytes that are not what their digests say,
     ArchiveError for a layer that can't be applied; the layers below it are snapshots then.
     """
-    top: Digest | None = None
-    for layer in image.layers:
-        below, top = top, chain_id(top, layer.diff_id)
-        if snapshots.exists(top):
-            continue
+    chain = chain_ids(image.diff_ids)
+    # The topmost that exists has all below it: to look at them one by one reads the chain anew
+    # for each.
+    tops = range(len(chain), 0, -1)
+    whole = next((number for number in tops if snapshots.exists(chain[number - 1])), 0)
+    for number, top in enumerate(chain[whole:], whole):
         with snapshots.making(top):
             if not snapshots.exists(top):
-                with snapshots.prepare(below) as active:
-                    _extract(layer, active, blobs, warn)
+                with snapshots.prepare(chain[number - 1] if number else None) as active:
+                    _extract(image.layers[number], active, blobs, warn)
                     active.commit(top)
-    return top
+    return chain[-1] if chain else None
 
 
 def _extract(layer: Layer, active: Active, blobs: Blobs, warn: Callable[[str], None]) -> None:

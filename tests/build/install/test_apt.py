@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from debs import DebShop, index, make_deb
-from genoci.build.schedule import Outcome, Request, build, lock
+from genoci.build.relock import lock
+from genoci.build.schedule import Outcome, Request, build
 from genoci.layer.compress import Compression
 from rpms import served
 

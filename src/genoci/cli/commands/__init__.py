@@ -6,21 +6,12 @@ understands; and `run(options, session)`, which gives the exit status.
 
 from __future__ import annotations
 
-import argparse
-import importlib
-from typing import NamedTuple, Protocol, cast
+from collections.abc import Mapping
 
-from genoci.cli.parser import Parser
-from genoci.cli.session import Session
+from genoci.cli.program import Entry
 
-
-class Entry(NamedTuple):
-    """How a command is called, and what it is for, as the overview shows them."""
-
-    usage: str
-    summary: str
-
-
+PURPOSE = "Builds OCI images from a YAML file: no daemon, no root, no other image tool."
+SHORT = (("genoci FILE.yaml [TARGET…]", "short for: genoci build -f FILE.yaml [TARGET…]"),)
 TABLE = {
     "build": Entry("[-f FILE] [TARGET…]", "build the targets of a YAML file"),
     "plan": Entry("[-f FILE] [TARGET…]", "say what a build would do, and why"),
@@ -37,18 +28,17 @@ TABLE = {
     "gc": Entry("[--keep N]", "delete what no tag reaches"),
     "fsck": Entry("", "check every byte of the layout"),
     "clean": Entry("", "delete the state; the layout stays"),
+    "doctor": Entry("", "show what this machine can and cannot do, and the mend"),
 }
+ALIASES: Mapping[str, str] = {}
+FOLLOWED: tuple[str, ...] = ()
 
 
-class Command(Protocol):
-    EXAMPLES: str
+def answer(word: str) -> str:
+    from genoci.cli import words
 
-    def arguments(self, parser: Parser) -> None:
-        """Add the command's own arguments; the shared ones are there."""
-
-    def run(self, options: argparse.Namespace, session: Session) -> int:
-        """Do it; the exit status. Raises GenociError."""
+    return words.answer(word)
 
 
-def load(name: str) -> Command:
-    return cast(Command, importlib.import_module(f"genoci.cli.commands.{name}"))
+def otherwise(word: str) -> str:
+    return f"If it is a target: genoci build {word}; if it is a file: genoci ./{word}"

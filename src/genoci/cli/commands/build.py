@@ -33,7 +33,6 @@ def arguments(parser: Parser) -> None:
     add(
         "--driver",
         type=choice("--driver", DRIVERS),
-        default="auto",
         metavar="NAME",
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
     )
@@ -77,11 +76,10 @@ def run(options: argparse.Namespace, session: Session) -> int:
     import msgspec
 
     from genoci.build.schedule import build
-    from genoci.snapshot.driver import Driver
 
     request = msgspec.structs.replace(
         request_of(options, session),
-        driver=Driver(options.driver),
+        driver=session.driver(),
         jobs=options.jobs or len(os.sched_getaffinity(0)),
         keep_going=options.keep_going,
         dated_tags=not options.no_dated_tags,

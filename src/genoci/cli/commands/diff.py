@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from genoci.cli.changes import of_files
 from genoci.cli.parser import Parser
 from genoci.cli.session import Session
 from genoci.cli.text import one_line
@@ -37,20 +38,11 @@ def run(options: argparse.Namespace, session: Session) -> int:
 
         session.results.document(msgspec.to_builtins(found))
         return 0
-    lines = [*_files(found), *_config(found)]
+    lines = [*of_files(found), *_config(found)]
     session.results.lines([one_line(line) for line in lines])
     if not lines:
         session.messages.note("no difference")
     return 0
-
-
-def _files(found: TreeDiff) -> Iterator[str]:
-    """In the order of paths, letters as `docker diff` has them."""
-    marked = [(path, "A", "") for path in found.added]
-    marked += [(path, "D", "") for path in found.removed]
-    marked += [(it.path, "C", f"  {', '.join(it.what)}") for it in found.changed]
-    for path, letter, what in sorted(marked):
-        yield f"{letter} {path}{what}"
 
 
 def _config(found: TreeDiff) -> Iterator[str]:

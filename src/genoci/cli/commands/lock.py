@@ -11,7 +11,7 @@ from genoci.cli.session import Session
 from genoci.cli.text import count, one_line
 
 if TYPE_CHECKING:
-    from genoci.build.schedule import Relocked
+    from genoci.build.relock import Relocked
 
 EXAMPLES = """
 genoci lock                            what ./genoci.yaml installs, into ./genoci.lock
@@ -31,12 +31,13 @@ def arguments(parser: Parser) -> None:
         metavar="NAME",
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
     )
+    add("--no-hooks", action="store_true", help="refuse what runs anything on the host")
     parser.add_json()
 
 
 def run(options: argparse.Namespace, session: Session) -> int:
+    from genoci.build.relock import lock
     from genoci.build.request import Request
-    from genoci.build.schedule import lock
     from genoci.layer.compress import Compression
     from genoci.snapshot.driver import Driver
 
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
         driver=Driver(options.driver),
         compression=Compression.parse("gzip"),
         epoch=session.settings.epoch,
+        hooks=not options.no_hooks,
     )
     progress = session.progress()
     try:

@@ -27,7 +27,6 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace, session: Session) -> int:
     from genoci.build import operations
-    from genoci.snapshot.driver import Driver
 
     if bool(options.tag) == options.failed:
         raise UsageError(
@@ -37,8 +36,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
     command, state = tuple(options.command), session.settings.state
     if not options.failed:
         layout = Layout.at(session.settings.layout)
-        driver = Driver(options.driver or "auto")
-        return operations.shell(layout, state, options.tag, command, driver, session.tell)
+        return operations.shell(layout, state, options.tag, command, session.driver(), session.tell)
     if options.driver:
         raise UsageError("--driver: what a failed build left stands on the build's own driver")
     return operations.shell_failed(state, command, session.tell)
