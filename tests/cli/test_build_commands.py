@@ -202,7 +202,7 @@ def test_diff_can_not_be_ruled_by_names_in_an_image(genoci: Genoci, files: Path)
     (files / "evil.yaml").write_text("evil: {base: empty, copy: evil /}")
     assert genoci("evil.yaml").returncode == 0
     lines = genoci("diff", "empty", "evil").stdout.splitlines()
-    assert "A /a\\nA forged" in lines and "A forged" not in lines
+    assert r"A /a\x1b[2J\nA forged" in lines and "A forged" not in lines
 
 
 def test_unpack_writes_the_root_filesystem(genoci: Genoci, files: Path) -> None:

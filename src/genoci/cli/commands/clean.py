@@ -14,7 +14,8 @@ EXAMPLES = """
 genoci clean                      the next build makes again what it needs
 genoci clean --state /var/tmp/state
 """
-_OURS = ("snapshots", "listings", ".genoci")  # how the names in a state begin
+# How the names in a state begin.
+_OURS = ("snapshots", "listings", "inputs", "building", "downloads", ".genoci")
 
 
 def arguments(parser: Parser) -> None:
