@@ -26,9 +26,9 @@ KINDS = {
 }
 _SIZE = 512 << 20  # mkfs.xfs refuses less than 300 MB; the file is a hole
 
-# It waits until nobody holds its input any more: whoever asked for the filesystem has ended, or
-# was killed. A loop device of `mount -o loop` goes with the mount.
-_GUARD = 'cat; umount "$1" && exit; umount -l "$1"; exit 1'
+# No child of ours, and it waits until nobody holds its input any more: whoever asked for the
+# filesystem has ended, or was killed. A loop device of `mount -o loop` goes with the mount.
+_GUARD = """exec 3<&0; { cat <&3; umount "$1" && echo gone || umount -l "$1"; } 2>&1 &"""
 
 
 def given(kind: str) -> Path | None:
@@ -63,15 +63,17 @@ class Mounted:
             image.unlink()  # the loop device holds it
         else:
             _run("mount", "-t", kind, "-o", options, kind, str(self.path))
-        self._guard = subprocess.Popen(
-            ["sh", "-c", _GUARD, "guard", self.path],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        its_input, self._held = os.pipe()
+        self._answer, its_output = os.pipe()
+        guard = ["setsid", "sh", "-c", _GUARD, "guard", str(self.path)]
+        subprocess.run(guard, stdin=its_input, stdout=its_output, check=True)
+        os.close(its_input)
+        os.close(its_output)
 
     def close(self) -> None:
-        self._guard.communicate()
-        assert self._guard.returncode == 0, f"something still uses {self.path}"
+        os.close(self._held)
+        with open(self._answer) as answer:
+            assert answer.read() == "gone\n", f"something still uses {self.path}"
 
 
 def _run(*words: str) -> None:
