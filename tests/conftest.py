@@ -32,6 +32,17 @@ def debian() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """A folder with packages of Debian, as NAME.deb.
+
+    `scripts/test-packages FOLDER` fetches them; GENOCI_TEST_PACKAGES names the folder.
+    """
+    folder = Path(os.environ.get("GENOCI_TEST_PACKAGES", ".cache/packages")).absolute()
+    assert (folder / "ready").exists(), f"run scripts/test-packages {folder} first"
+    return folder
+
+
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
     """pytest's own, emptied afterwards: some tests make trees that its cleaning up can't remove."""

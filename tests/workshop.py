@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 from genoci.build.events import AnyEvent
@@ -15,9 +16,13 @@ from genoci.oci.layout import Layout
 
 
 class Workshop:
-    """Builds YAML text; `events` are those of the last build."""
+    """Builds YAML text; `events` are those of the last build.
+
+    Without the cache, unless `use_cache` is set: most tests want to see what building does.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.use_cache = False
         self.folder = folder
         self.layout_path = folder / "oci"
         self.state = folder / "state"
@@ -48,16 +53,28 @@ class Workshop:
                     archive.addfile(member)
         return path
 
-    def build(self, yaml: str, *targets: str, **options: object) -> Outcome:
+    def build(
+        self,
+        yaml: str,
+        *targets: str,
+        on_event: Callable[[AnyEvent], None] = lambda event: None,
+        **options: object,
+    ) -> Outcome:
         self.events = []
+
+        def note(event: AnyEvent) -> None:
+            self.events.append(event)
+            on_event(event)
+
         request = {
             "file": self.write("genoci.yaml", yaml),
             "targets": targets,
             "layout": self.layout_path,
             "state": self.state,
             "compression": Compression.parse("gzip"),
+            "use_cache": self.use_cache,
         }
-        return build(Request(**(request | options)), self.events.append)  # type: ignore[arg-type]
+        return build(Request(**(request | options)), note)  # type: ignore[arg-type]
 
     def image(self, tag: str) -> Image:
         return self.layout.resolve(tag)

@@ -265,10 +265,10 @@ def test_no_path_of_the_host_is_in_the_history(workshop: Workshop, rootfs: Path)
 def test_a_worker_that_finds_a_bug_says_so_and_fails_its_target(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("genoci.build.worker._finished", broken)
+    monkeypatch.setattr("genoci.build.worker.finished", broken)
     workshop.tarball("a.tar", ("hello", "world"))
     outcome = workshop.build("a: {base: empty, expand: a.tar}")
     assert isinstance(outcome.failed[0], Failed)

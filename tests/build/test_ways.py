@@ -90,7 +90,7 @@ def inputs(workshop: Workshop) -> Workshop:
 
 
 def in_a_root(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("genoci.build.schedule.needs_a_root", lambda target: True)
+    patch.setattr("genoci.build.worker.needs_a_root", lambda target: True)
 
 
 @pytest.mark.parametrize("driver", ["overlay", "copy"])

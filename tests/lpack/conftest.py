@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from filesystems import mounted
+from genoci.build.operations import clean
 from genoci.oci.layout import Layout
-from trees import remove_tree_of_any_owner
 from workshop import Workshop
 
 _LPACK = "import sys; from genoci.cli.main import lpack; sys.exit(lpack())"
@@ -113,8 +113,8 @@ def _place(folder: Path, rootfs: Path, config: str) -> Iterator[Place]:
     found.ok("abort", "-f")
     found.run("unsetup", "-f")
     assert not mounts_below(folder / "state")
-    if found.state.exists():
-        remove_tree_of_any_owner(found)
+    clean(found.state, lambda event: None)
+    clean(folder / "elsewhere", lambda event: None)
 
 
 def mounts_below(folder: Path) -> list[str]:

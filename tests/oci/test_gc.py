@@ -11,8 +11,9 @@ import pytest
 from genoci.errors import LayoutError, UsageError
 from genoci.oci.digest import Digest
 from genoci.oci.documents import MANIFEST, Platform
-from genoci.oci.gc import Report, collect, outdated, thin_out
+from genoci.oci.gc import Report, collect, outdated
 from genoci.oci.layout import Layout
+from genoci.oci.publish import publish
 
 TODAY = datetime.date(2026, 11, 23)
 
@@ -76,7 +77,7 @@ def test_what_a_tag_reaches_stays_and_the_rest_goes(layout: Layout, make: Any) -
 def test_a_dry_run_says_the_same_and_does_nothing(layout: Layout, make: Any) -> None:
     manifest = make.tagged("y", "1")
     for day in ("2026-11-01", "2026-11-23"):
-        layout.tag_dated("x", day, layout.write_image(make.image(day)))
+        publish(layout, {"x": layout.write_image(make.image(day))}, date=day)
     (layout.path / ".genoci-0123456789abcdef").write_text("left")
     before = {p: p.stat().st_ino for p in layout.path.rglob("*") if "lock" not in p.name}
     dry = collect(layout, keep=1, today=TODAY, dry_run=True)
@@ -88,13 +89,18 @@ def test_a_dry_run_says_the_same_and_does_nothing(layout: Layout, make: Any) -> 
     assert not (layout.path / ".genoci-0123456789abcdef").exists()
 
 
-def test_thinning_out_drops_the_old_tags_of_one_name(layout: Layout, make: Any) -> None:
+def test_publishing_drops_the_old_dated_tags_of_the_same_name_and_no_other(
+    layout: Layout, make: Any
+) -> None:
     manifest = make.tagged("x", "1")
     for name in ("x", "y"):
         for day in ("2026-11-01", "2026-11-02", "2026-11-03"):
-            layout.tag_dated(name, day, manifest)
-    assert sorted(thin_out(layout, "x", keep=1)) == ["x-2026-11-01_1", "x-2026-11-02_1"]
-    assert thin_out(layout, "x", keep=1) == ()
+            publish(layout, {name: manifest}, date=day)
+    publish(layout, {"x": manifest}, date="2026-11-03", keep=2)
+    assert sorted(tag for tag in layout.tags() if tag.startswith("x-")) == [
+        "x-2026-11-03_1",
+        "x-2026-11-03_2",
+    ]
     assert len([tag for tag in layout.tags() if tag.startswith("y-")]) == 3
 
 

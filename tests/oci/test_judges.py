@@ -14,6 +14,7 @@ from genoci.oci.gc import collect
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.oci.platform import Platform
+from genoci.oci.publish import publish
 
 CONFIG = {
     "entrypoint": ("/bin/echo", "hello world"),
@@ -38,7 +39,7 @@ def image(make: Any) -> Image:
 def test_both_accept_an_image_and_unpack_what_is_in_it(
     layout: Layout, image: Image, umoci: Any, skopeo: Any, tmp_path: Path
 ) -> None:
-    layout.tag_dated("x", "2026-11-23", layout.write_image(image))
+    publish(layout, {"x": layout.write_image(image)}, date="2026-11-23")
     assert sorted(umoci("ls", "--layout", layout.path).split()) == ["x", "x-2026-11-23_1"]
     umoci("unpack", "--rootless", "--image", f"{layout.path}:x", tmp_path / "bundle")
     assert (tmp_path / "bundle" / "rootfs" / "file1").read_text() == "two"

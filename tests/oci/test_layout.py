@@ -16,6 +16,7 @@ from genoci.oci.digest import Digest
 from genoci.oci.documents import MANIFEST, Descriptor, Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
+from genoci.oci.publish import publish
 
 
 def test_an_image_comes_back_as_it_was_written(layout: Layout, make: Any) -> None:
@@ -74,7 +75,7 @@ def test_a_bad_name_tags_nothing(layout: Layout, make: Any, name: str) -> None:
     with pytest.raises(UsageError):
         layout.tag({"good": manifest, name: manifest})
     with pytest.raises(UsageError):
-        layout.tag_dated(name, "2026-11-23", manifest)
+        publish(layout, {name: manifest}, date="2026-11-23")
     assert layout.tags() == {}
 
 
@@ -87,7 +88,7 @@ def test_what_is_gone_or_damaged_is_not_tagged(layout: Layout, make: Any) -> Non
         layout.tag({"x": manifest})
     layer.write_bytes(b"short")
     with pytest.raises(Damaged):
-        layout.tag_dated("x", "2026-11-23", manifest)
+        publish(layout, {"x": manifest}, date="2026-11-23")
     (layout.path / "aside").rename(layer)
     layout.blobs.remove(manifest.digest)
     with pytest.raises(NotFound):
@@ -97,9 +98,9 @@ def test_what_is_gone_or_damaged_is_not_tagged(layout: Layout, make: Any) -> Non
 
 def test_a_dated_tag_counts_up_within_its_day(layout: Layout, make: Any) -> None:
     first, second = layout.write_image(make.image("1")), layout.write_image(make.image("2"))
-    assert layout.tag_dated("x", "2026-11-23", first) == ("x", "x-2026-11-23_1")
-    assert layout.tag_dated("x", "2026-11-23", second) == ("x", "x-2026-11-23_2")
-    assert layout.tag_dated("x", "2026-11-24", second) == ("x", "x-2026-11-24_1")
+    assert publish(layout, {"x": first}, date="2026-11-23") == {"x": ("x", "x-2026-11-23_1")}
+    assert publish(layout, {"x": second}, date="2026-11-23") == {"x": ("x", "x-2026-11-23_2")}
+    assert publish(layout, {"x": second}, date="2026-11-24") == {"x": ("x", "x-2026-11-24_1")}
     tags = {tag: descriptor.digest for tag, descriptor in layout.tags().items()}
     assert tags["x-2026-11-23_1"] == first.digest
     assert tags["x"] == tags["x-2026-11-23_2"] == second.digest
@@ -108,16 +109,16 @@ def test_a_dated_tag_counts_up_within_its_day(layout: Layout, make: Any) -> None
 def test_a_number_is_not_used_again_while_a_higher_one_is_there(layout: Layout, make: Any) -> None:
     manifest = layout.write_image(make.image())
     for _ in range(3):
-        layout.tag_dated("x", "2026-11-23", manifest)
+        publish(layout, {"x": manifest}, date="2026-11-23")
     layout.untag(["x-2026-11-23_1", "x-2026-11-23_2"])
-    assert layout.tag_dated("x", "2026-11-23", manifest)[1] == "x-2026-11-23_4"
+    assert publish(layout, {"x": manifest}, date="2026-11-23")["x"][1] == "x-2026-11-23_4"
 
 
 def test_a_layout_of_twenty_thousand_tags_works(layout: Layout, make: Any) -> None:
     manifest = layout.write_image(make.image("one"))
     layout.tag({f"t{n}-2026-11-23_1": manifest for n in range(20_000)})
     assert len(layout.tags()) == 20_000
-    assert layout.tag_dated("t7", "2026-11-23", manifest)[1] == "t7-2026-11-23_2"
+    assert publish(layout, {"t7": manifest}, date="2026-11-23")["t7"][1] == "t7-2026-11-23_2"
     assert len(layout.tags()) == 20_002
     with pytest.raises(NotFound, match="t77777-2026"):
         layout.resolve("t77777-2026-11-23_1")

@@ -17,6 +17,7 @@ from genoci.oci.fsck import check
 from genoci.oci.gc import collect
 from genoci.oci.image import Image, Layer
 from genoci.oci.layout import Layout
+from genoci.oci.publish import publish
 
 PROCESSES = 30
 TODAY = datetime.date(2026, 11, 23)
@@ -36,7 +37,7 @@ def build_some(path: Path, start: Any, number: int) -> None:
             )
             manifest = layout.write_image(image)
             layout.tag({f"mine{number}": manifest})
-            layout.tag_dated("ours", "2026-11-23", manifest)
+            publish(layout, {"ours": manifest}, date="2026-11-23")
 
 
 def test_thirty_processes_that_make_store_and_tag_lose_nothing(
@@ -72,7 +73,7 @@ from genoci.oci.layout import Layout
 layout = Layout.create_or_open(Path(sys.argv[1]))
 for n in itertools.count():
     blob = layout.put([b"%d " % n, b"x" * 50_000], "text/plain")
-    layout.tag_dated("x", "2026-11-23", blob)
+    publish(layout, {"x": blob}, date="2026-11-23")
     print(n, flush=True)
 """
 

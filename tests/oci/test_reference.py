@@ -46,21 +46,21 @@ def test_what_only_looks_like_a_dated_tag(tag: str) -> None:
 def test_the_next_number_is_one_more_than_the_highest_of_that_day() -> None:
     existing = ["a-2026-11-23_2", "a-2026-11-23_10", "a-2026-11-22_50", "b-2026-11-23_70", "a"]
     existing += ["a-2026-11-23_x", "x-a-2026-11-23_80"]
-    assert next_dated("a", "2026-11-23", existing) == "a-2026-11-23_11"
-    assert next_dated("a", "2026-11-24", existing) == "a-2026-11-24_1"
+    assert next_dated(["a"], "2026-11-23", existing)["a"] == "a-2026-11-23_11"
+    assert next_dated(["a"], "2026-11-24", existing)["a"] == "a-2026-11-24_1"
 
 
 def test_a_name_that_itself_ends_like_a_dated_tag_counts_for_itself() -> None:
     existing = ["a-2026-11-23_4-2026-11-23_7", "a-2026-11-23_4"]
-    assert next_dated("a", "2026-11-23", existing) == "a-2026-11-23_5"
+    assert next_dated(["a"], "2026-11-23", existing)["a"] == "a-2026-11-23_5"
 
 
 @pytest.mark.parametrize("existing", [[], ["a-2026-11-23_999999999999999999"]])
 def test_a_dated_tag_that_would_not_be_one_is_refused(existing: list[str]) -> None:
     with pytest.raises(UsageError):
-        next_dated("a", "2026-11-23" if existing else "today", existing)
+        next_dated(["a"], "2026-11-23" if existing else "today", existing)
 
 
 def test_a_dated_tag_that_would_be_too_long_is_refused() -> None:
     with pytest.raises(UsageError):
-        next_dated("x" * 120, "2026-11-23", [])
+        next_dated(["x" * 120], "2026-11-23", [])

@@ -99,6 +99,7 @@ class Container:
 
     def __init__(self, root: Path, binds: Mapping[Path, Path] | None = None) -> None:
         self.root = root
+        self.writable: list[Path] = []  # beside the root
         self._binds = dict(binds or {})
 
     def __call__(self, shell: str, **more: Any) -> Ran:
@@ -131,7 +132,7 @@ class Container:
         return Ran(status, b"".join(output), tuple(warnings))
 
     def be_a_worker(self) -> None:
-        enter(self.root)
+        enter(self.root, *self.writable)
         root = os.fsencode(self.root)
         linux.mount(root, root, None, linux.MS_BIND | linux.MS_REC)
         for source, target in self._binds.items():

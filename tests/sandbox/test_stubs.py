@@ -169,3 +169,101 @@ def test_after_a_failure_nothing_is_left_either(container: Any) -> None:
         container("true", cwd="/bin/sh")
     assert container("exit 1").status == 1
     assert described(container.root) == before
+
+
+@pytest.fixture
+def shelf(container: Any, tmp_path: Path) -> Path:
+    """A directory of the host that may be shown."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    container.writable.append(folder)
+    return folder
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_directory_of_the_host_is_seen_and_written_to(
+    container: Any, shelf: Path, shape: str
+) -> None:
+    SHAPES[shape](container.root)
+    old(container.root)
+    before = described(container.root)
+    (shelf / "in").write_text("from the host")
+    shell = "cat /etc/lists/in && echo out > /etc/lists/new"
+    assert container(shell, shown=((str(shelf), "/etc/lists"),)).text == "from the host"
+    assert (shelf / "new").read_text() == "out\n"
+    assert described(container.root) == before
+
+
+def test_what_the_root_has_in_that_place_is_hidden_and_not_touched(
+    container: Any, shelf: Path
+) -> None:
+    (container.root / "srv").mkdir()
+    (container.root / "srv" / "own").write_text("own")
+    old(container.root)
+    before = described(container.root)
+    assert container("ls /srv; rm -rf /srv/*", shown=((str(shelf), "/srv"),)).text == ""
+    assert described(container.root) == before
+
+
+@pytest.mark.parametrize("shape", ["nothing", "the directories", "/etc as a link"])
+def test_a_file_of_ours_lies_over_the_root_and_can_be_executed(container: Any, shape: str) -> None:
+    SHAPES[shape](container.root)
+    old(container.root)
+    before = described(container.root)
+    mine = (("/etc/init.d/policy", b"#!/bin/sh\necho mine; exit 101\n", 0o755),)
+    ran = container("/etc/init.d/policy; echo $?; echo x > /etc/init.d/policy", overlaid=mine)
+    assert ran == (0, b"mine\n101\n", ())
+    assert described(container.root) == before
+
+
+def test_a_file_of_the_root_comes_back_as_it_was(container: Any) -> None:
+    (container.root / "etc").mkdir()
+    (container.root / "etc" / "policy").write_text("own")
+    (container.root / "etc" / "policy").chmod(0o600)
+    old(container.root)
+    before = described(container.root)
+    mine = (("/etc/policy", b"mine", 0o444),)
+    assert container("stat -c %a /etc/policy; cat /etc/policy", overlaid=mine).text == "444\nmine"
+    assert described(container.root) == before
+
+
+def test_no_link_of_the_root_leads_what_is_shown_out_of_it(
+    container: Any, shelf: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (container.root / "etc").symlink_to(tmp_path / "outside")
+    (container.root / "srv").symlink_to("../../../../../../../../.." + str(tmp_path / "outside"))
+    more = {
+        "shown": ((str(shelf), "/etc/lists"),),
+        "overlaid": (("/srv/file", b"mine", 0o644),),
+    }
+    inside = str(tmp_path / "outside")
+    assert container(f"cat {inside}/file; touch {inside}/lists/x", **more).text == "mine"
+    assert os.listdir(shelf) == ["x"]
+    assert os.listdir(tmp_path / "outside") == []
+    assert sorted(os.listdir(container.root)) == ["bin", "etc", "srv"]
+
+
+@pytest.mark.parametrize("path", ["/", "/proc/x", "/dev/null", "/link", "/folder", "/file/below"])
+def test_where_a_file_can_not_be_shown_nothing_runs(container: Any, path: str) -> None:
+    (container.root / "link").symlink_to("bin/busybox")
+    (container.root / "folder").mkdir()
+    (container.root / "file").write_text("a file")
+    old(container.root)
+    before = described(container.root)
+    with pytest.raises(AssertionError, match=f"nothing can be shown at {path} in the image"):
+        container("touch /ran", overlaid=((path, b"x", 0o644),))
+    assert described(container.root) == before
+
+
+@pytest.mark.parametrize("path", ["/", "/sys/x", "/dangling/x", "/file", "/file/below"])
+def test_where_a_directory_can_not_be_shown_nothing_runs(
+    container: Any, shelf: Path, path: str
+) -> None:
+    (container.root / "dangling").symlink_to("dangling")
+    (container.root / "file").write_text("a file")
+    old(container.root)
+    before = described(container.root)
+    with pytest.raises(AssertionError, match=f"nothing can be shown at {path} in the image"):
+        container("touch /ran", shown=((str(shelf), path),))
+    assert described(container.root) == before

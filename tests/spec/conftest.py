@@ -17,6 +17,8 @@ TAGS = ("cirros", "cirros-2026-11-23_1", "debian")
 def fill(folder: Path) -> None:
     for name in ("rootfs.tar.gz", "one.tar", "two.tar", "a b.tar", "hello.txt", "setup.sh"):
         (folder / name).write_text("#!/bin/sh\n")
+    for name in ("hello.deb", "world.deb", "hello.rpm", "a b.deb"):
+        (folder / name).write_text("")
     (folder / "etc").mkdir()
     (folder / "etc" / "motd").write_text("hello\n")
     (folder / "etc" / ".hidden").write_text("")

@@ -14,7 +14,9 @@ _DOCS = Path(__file__).parents[2] / "docs" / "yaml.md"
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", _DOCS.read_text(), re.MULTILINE | re.DOTALL)
 _FILES = (
     *("cirros.tar.gz", "rootfs.tar.gz", "base.tar", "patches/a.tar", "my files.tar"),
-    *("app-1.2.tar.xz", "hello.txt", "tool", "setup.sh"),
+    *("app-1.2.tar.xz", "hello.txt", "tool", "setup.sh", "hello.rpm", "my packages/app.deb"),
+    *("packages/app.deb", "packages/odd.deb", "hello.deb"),
+    *("libc6.deb", "libgcc-s1.deb", "gcc-12-base.deb"),
 )
 
 

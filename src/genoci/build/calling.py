@@ -10,7 +10,7 @@ import msgspec
 from genoci.build import fork
 from genoci.build.events import AnyEvent, Failed
 from genoci.build.fork import Send
-from genoci.build.job import Answer, Built
+from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.errors import BuildError
 
 OnEvent = Callable[[AnyEvent], None]
@@ -52,6 +52,8 @@ def call(
                     raise Refused(message)
                 case Built():
                     on_built(message)
+                case NotOnPaper():
+                    pass
                 case _:
                     on_event(message)
     raise BuildError("the worker ended without an answer")

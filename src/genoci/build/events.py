@@ -12,10 +12,14 @@ class Event(msgspec.Struct, frozen=True, tag_field="event", tag=str.lower):
 
 
 class Started(Event, frozen=True):
-    """A target is being built, as number `number` of `total` (from 1)."""
+    """A target is being built, as number `number` of `total` (from 1).
+
+    `because`: why it is not taken from the cache, for who asked to be told.
+    """
 
     number: int
     total: int
+    because: tuple[str, ...] = ()
 
 
 class Stepped(Event, frozen=True):
@@ -45,10 +49,14 @@ class Warned(Event, frozen=True):
 
 
 class Finished(Event, frozen=True):
-    """The target is built and tagged: all its `tags`, the plain name first."""
+    """The target is built and tagged: all its `tags`, the plain name first.
+
+    `cached`: its layer was there already.
+    """
 
     tags: tuple[str, ...]
     digest: str
+    cached: bool = False
 
 
 class Failed(Event, frozen=True):

@@ -9,14 +9,14 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import msgspec
 
 from genoci import linux
 from genoci.build.events import AnyEvent, Failed
-from genoci.build.job import Answer, Built
+from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.errors import (
     BuildError,
     GenociError,
@@ -26,8 +26,10 @@ from genoci.errors import (
     StorageError,
 )
 
-Message = AnyEvent | Built | Answer
+Message = AnyEvent | Built | Answer | NotOnPaper
 Send = Callable[[Message], None]
+
+_decode = msgspec.json.Decoder(Message).decode
 
 _TICK = 0.1  # seconds between two chances for a progress display to redraw
 _GRACE = 10.0  # seconds that an ended worker has for taking down what it set up
@@ -39,24 +41,35 @@ class Worker:
     def __init__(self, pid: int, reading_end: int) -> None:
         self._pid = pid
         self._pipe = reading_end
+        self._rest = b""
+
+    def fileno(self) -> int:
+        """What can be read as long as the worker has something to say."""
+        return self._pipe
 
     def messages(self, on_tick: Callable[[], None]) -> Iterator[Message]:
         """Everything the worker sends, until it has ended; `on_tick` runs every tenth of a second.
 
         Raises BuildError when it was killed. Whoever leaves the loop early calls `stop`.
         """
-        decode = msgspec.json.Decoder(Message).decode
-        rest = b""
         while True:
-            if not select.select([self._pipe], [], [], _TICK)[0]:
+            if not ready([self]):
                 on_tick()
                 continue
-            data = os.read(self._pipe, 1 << 16)
-            if not data:
-                break
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                yield decode(line)
+            messages = self.receive()
+            if messages is None:
+                return
+            yield from messages
+
+    def receive(self) -> list[Message] | None:
+        """What the worker has sent, waiting for something; None: it has ended, and well.
+
+        Raises BuildError when it was killed.
+        """
+        data = os.read(self._pipe, 1 << 16)
+        if data:
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            return [_decode(line) for line in lines]
         status = self._reap()
         if status != 0:
             raise BuildError(
@@ -65,6 +78,7 @@ class Worker:
                 else f"the worker ended with status {status}",
                 mend="If the machine ran out of memory, its kernel log says so; then build again.",
             )
+        return None
 
     def stop(self) -> None:
         """End the worker and everything it started, and wait until that is true. Idempotent."""
@@ -85,6 +99,11 @@ class Worker:
         self._pid = -1
         os.close(self._pipe)
         return os.waitstatus_to_exitcode(status)
+
+
+def ready(workers: Sequence[Worker]) -> Sequence[Worker]:
+    """Those that have something to say, or have ended; after a tenth of a second perhaps none."""
+    return select.select(workers, [], [], _TICK)[0]
 
 
 def start(work: Callable[[Send], None], *, target: str, terminal: bool = False) -> Worker:

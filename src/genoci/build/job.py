@@ -43,10 +43,15 @@ class Answer(msgspec.Struct, frozen=True, tag_field="event", tag="answer"):
     document: msgspec.Raw
 
 
+class NotOnPaper(msgspec.Struct, frozen=True, tag_field="event", tag="not_on_paper"):
+    """The target was to be built on paper, and its base has programs that must do it."""
+
+
 class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
     """A target's image, stored in the layout and not yet tagged: its manifest's descriptor.
 
     `layer` is the diff ID of the layer that the target added; None: it changed no file.
+    `newest` is the latest time in it, in nanoseconds.
     `installed` are the packages that were installed by name, and what they needed, in order.
     """
 
@@ -54,4 +59,5 @@ class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
     digest: str
     size: int
     layer: str | None
+    newest: int | None = None
     installed: tuple[Pinned, ...] = ()

@@ -24,7 +24,7 @@ from genoci.layer.write import Written, write_layer
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.snapshot.driver import Candidate
-from genoci.spec.target import Copy, Expand, Step
+from genoci.spec.target import Copy, Expand, Install, Step
 
 
 def build_on_paper(job: Job, layout: Layout, base: Image, send: Send) -> Written | None:
@@ -33,12 +33,13 @@ def build_on_paper(job: Job, layout: Layout, base: Image, send: Send) -> Written
         images = stack.enter_context(Images(layout, Path(job.state)))
         spool = stack.enter_context(Spool(Path(job.state)))
         before = images.tree(base)
+        _refuse_what_needs_a_root(job, before)
         draft = Draft(before)
         for step in job.target.steps:
             if not may_be_straight(job):  # that was tried, and has told of its step
                 send(steps.begun(job, step))
             with steps.placed(job, step):
-                _apply(step, job, draft, images, spool, send)
+                _apply(step, job, base, draft, images, spool, send)
         written = write_layer(
             layout,
             _members(job, before, draft, send),
@@ -71,7 +72,24 @@ def _clamped(
         yield steps.clamped(entry, epoch), chunks
 
 
-def _apply(step: Step, job: Job, draft: Draft, images: Images, spool: Spool, send: Send) -> None:
+def _refuse_what_needs_a_root(job: Job, before: Tree) -> None:
+    """Raise NeedsARoot now, if the base tells, and not when half of the work is done."""
+    if any(isinstance(step, Install) for step in job.target.steps):
+        from genoci.build.install.step import refuse_paper
+
+        refuse_paper(before)
+
+
+def _apply(
+    step: Step,
+    job: Job,
+    base: Image,
+    draft: Draft,
+    images: Images,
+    spool: Spool,
+    send: Send,
+) -> None:
+    warn = steps.warner(job.target.name, send)
     if isinstance(step, Expand):
         for source in step.sources:
             with (
@@ -85,10 +103,13 @@ def _apply(step: Step, job: Job, draft: Draft, images: Images, spool: Spool, sen
                     strip=step.strip,
                 )
     elif isinstance(step, Copy):
-        warn = steps.warner(job.target.name, send)
         where = steps.place(job, step)
         members = members_of_copy(step, draft, images, job, where=where, warn=warn)
         draft.place(members, _as_it_lies)
+    elif isinstance(step, Install):
+        from genoci.build.install.step import install_on_paper
+
+        draft.place(install_on_paper(step, job, base, draft, warn=warn), _keeper(spool))
 
 
 def _keeper(spool: Spool) -> Keep:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from genoci.build import fork, steps
 from genoci.build.copy import members_of_copy
 from genoci.build.events import Output
 from genoci.build.fork import Send
 from genoci.build.freeze import freeze, layer_of
+from genoci.build.hooks import Hooks
 from genoci.build.images import Images
 from genoci.build.job import Job
 from genoci.build.run import command_of, run_step
@@ -27,44 +29,138 @@ from genoci.sandbox import seccomp, userns
 from genoci.snapshot.driver import Active
 from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
-from genoci.spec.target import Copy, Expand, Run, Step
+from genoci.spec.pinned import Pinned
+from genoci.spec.target import Copy, Expand, Install, Run
 
 
-def enter(writable: tuple[Path, ...], warn: Warn) -> userns.IdMap:
+def enter(
+    writable: tuple[Path, ...],
+    warn: Warn,
+    *,
+    before_closing: Callable[[tuple[Path, ...]], None] = lambda writable: None,
+) -> userns.IdMap:
     """Become root of a namespace in which only `writable` can be written.
 
     From here on the process ends with its parent, as it did before its credentials changed.
+    `before_closing` is called when all else is still as it is on the host.
     """
     parent = os.getppid()
     seccomp.default_filter()  # it looks for its library on the host, and writes while it does
     idmap = userns.plan()
     userns.enter(idmap, warn=warn)
-    userns.private_view(writable)
     fork.end_with(parent)
+    before_closing(writable)
+    userns.private_view(writable)
     return idmap
 
 
-def build_in_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Written | None:
-    """The layer of what the steps changed; None if that is nothing."""
+def build_in_a_root(
+    job: Job, layout: Layout, base: Image, send: Send
+) -> tuple[Written | None, tuple[Pinned, ...]]:
+    """The layer of what the steps changed, None if that is nothing; and what was installed."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
-    idmap = enter((layout.path, state, *job.driver.places), warn)
-    snapshots = pick(job.driver, state, idmap.key, warn=warn)
-    snapshots.sweep(failed=not job.failed_before)
-    with Images(layout, state) as images:
-        chain = ensure(base, snapshots, layout, warn=warn)
-        with snapshots.prepare(chain) as active:
-            try:
-                for step in job.target.steps:
-                    send(steps.begun(job, step))
-                    with steps.placed(job, step):
-                        _apply(step, job, base, active, images, send)
-                return _frozen(job, layout, base, active, images, warn)
-            except Interrupted:
-                raise
-            except GenociError:
-                active.keep("failed")
-                raise
+    with Hooks(job, send) as hooks:
+        idmap = enter((layout.path, state, *job.driver.places), warn, before_closing=hooks.begin)
+        snapshots = pick(job.driver, state, idmap.key, warn=warn)
+        snapshots.sweep(failed=not job.failed_before)
+        with Images(layout, state) as images:
+            chain = ensure(base, snapshots, layout, warn=warn)
+            with snapshots.prepare(chain) as active:
+                try:
+                    with hooks.around(active.root):
+                        installed = _taken(_Site(job, base, active, images, hooks, send))
+                    return _frozen(job, layout, base, active, images, warn), installed
+                except Interrupted:
+                    raise
+                except GenociError:
+                    active.keep("failed")
+                    raise
+
+
+class _Site(NamedTuple):
+    """What the steps of a job work on and with."""
+
+    job: Job
+    base: Image
+    active: Active
+    images: Images
+    hooks: Hooks
+    send: Send
+
+
+def _taken(site: _Site) -> tuple[Pinned, ...]:
+    """All steps, one after the other; what they have installed by name."""
+    job = site.job
+    warn = steps.warner(job.target.name, site.send)
+    installed: list[Pinned] = []
+    for step in job.target.steps:
+        site.send(steps.begun(job, step))
+        with steps.placed(job, step):
+            match step:
+                case Expand():
+                    _expand(step, site, warn)
+                case Copy():
+                    _copy(step, site, warn)
+                case Install():
+                    installed += _install(step, site, tuple(installed), warn)
+                case Run():
+                    _run(step, site, warn)
+    return tuple(installed)
+
+
+def _expand(step: Expand, site: _Site, warn: Warn) -> None:
+    for source in step.sources:
+        with (
+            _descriptor(site.active.root) as root_fd,
+            steps.tarball(step, source, site.job.target.name, site.send) as raw,
+            open_reader(raw, name=source) as stream,
+        ):
+            expand(
+                steps.members_of(stream, source),
+                root_fd,
+                dest=os.fsencode(step.dest),
+                strip=step.strip,
+                warn=warn,
+            )
+
+
+def _copy(step: Copy, site: _Site, warn: Warn) -> None:
+    where = steps.place(site.job, step)
+    root = site.active.root
+    with LiveTree(root) as tree, _descriptor(root) as root_fd:
+        members = members_of_copy(step, tree, site.images, site.job, where=where, warn=warn)
+        expand(members, root_fd, dest=b"", strip=0, warn=warn)
+
+
+def _install(
+    step: Install, site: _Site, before: tuple[Pinned, ...], warn: Warn
+) -> tuple[Pinned, ...]:
+    from genoci.build.install.step import Ground, install_in_a_root
+
+    ground = Ground(site.active.root, site.base, site.hooks.showing, site.send, warn)
+    return install_in_a_root(step, site.job, ground, before)
+
+
+def _run(step: Run, site: _Site, warn: Warn) -> None:
+    job, root = site.job, site.active.root
+    with LiveTree(root) as tree:
+        command = command_of(
+            step,
+            root,
+            tree,
+            env=site.base.configure(env=job.target.config.env).env,
+            workdir=site.base.workdir,
+            where=steps.place(job, step),
+        )
+    with site.hooks.showing(root):
+        run_step(
+            step,
+            command,
+            where=steps.place(job, step),
+            on_output=lambda text: site.send(Output(target=job.target.name, text=text)),
+            warn=warn,
+        )
 
 
 def _frozen(
@@ -78,47 +174,6 @@ def _frozen(
         return None
     freeze(active, layered, base)
     return layered.written
-
-
-def _apply(step: Step, job: Job, base: Image, active: Active, images: Images, send: Send) -> None:
-    warn = steps.warner(job.target.name, send)
-    match step:
-        case Expand():
-            for source in step.sources:
-                with (
-                    _descriptor(active.root) as root_fd,
-                    steps.tarball(step, source, job.target.name, send) as raw,
-                    open_reader(raw, name=source) as stream,
-                ):
-                    expand(
-                        steps.members_of(stream, source),
-                        root_fd,
-                        dest=os.fsencode(step.dest),
-                        strip=step.strip,
-                        warn=warn,
-                    )
-        case Copy():
-            where = steps.place(job, step)
-            with LiveTree(active.root) as tree, _descriptor(active.root) as root_fd:
-                members = members_of_copy(step, tree, images, job, where=where, warn=warn)
-                expand(members, root_fd, dest=b"", strip=0, warn=warn)
-        case Run():
-            with LiveTree(active.root) as tree:
-                command = command_of(
-                    step,
-                    active.root,
-                    tree,
-                    env=base.configure(env=job.target.config.env).env,
-                    workdir=base.workdir,
-                    where=steps.place(job, step),
-                )
-            run_step(
-                step,
-                command,
-                where=steps.place(job, step),
-                on_output=lambda text: send(Output(target=job.target.name, text=text)),
-                warn=warn,
-            )
 
 
 @contextmanager

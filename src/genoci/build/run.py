@@ -16,7 +16,7 @@ from genoci.sandbox import process
 from genoci.spec.target import Run
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 _TAIL = 20  # lines that a failure repeats
 _LONGEST_ARGUMENT = 128 << 10  # bytes, with its end: execve(2), MAX_ARG_STRLEN
 _SCRIPT = "/dev/genoci/script"  # in the container's own /dev, so that the image never holds it
@@ -38,6 +38,26 @@ class Tail:
         return (*self._lines, self._rest)[-_TAIL:] if self._rest else tuple(self._lines)
 
 
+class Listener:
+    """Takes a command's output as it comes, hands it on as text, and keeps its last lines."""
+
+    def __init__(self, on_output: Callable[[str], None]) -> None:
+        self._on_output = on_output
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+        self._tail = Tail()
+
+    def take(self, data: bytes, *, last: bool = False) -> None:
+        text = self._decoder.decode(data, last)
+        self._tail.feed(text)
+        if text:
+            self._on_output(text)
+
+    def lines(self) -> tuple[str, ...]:
+        """The last lines, now that there are no more."""
+        self.take(b"", last=True)
+        return self._tail.lines()
+
+
 def run_step(
     step: Run,
     command: process.Command,
@@ -47,25 +67,17 @@ def run_step(
     warn: Callable[..., None],
 ) -> None:
     """Run the step's command; raises StepFailed for any status but 0."""
-    tail = Tail()
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
-
-    def take(data: bytes, *, last: bool = False) -> None:
-        text = decoder.decode(data, last)
-        tail.feed(text)
-        if text:
-            on_output(text)
-
+    listener = Listener(on_output)
     try:
-        status = process.run(command, take, warn=warn)
-        take(b"", last=True)
+        status = process.run(command, listener.take, warn=warn)
     except FileNotFoundError as error:
         raise _missing(step, command.argv[0], where) from error
+    tail = listener.lines()
     if status != 0:
         raise StepFailed(
-            _how_it_ended(status),
+            how_it_ended(status),
             status=status,
-            tail=tail.lines(),
+            tail=tail,
             where=where,
             mend="To look around in what it left:  genoci shell --failed",
         )
@@ -74,7 +86,7 @@ def run_step(
 def environment(env: Mapping[str, str], *, home: str, epoch: str | None) -> dict[str, str]:
     """The image's environment over our few defaults, and the host's proxies under it."""
     found = {"PATH": _PATH, "HOME": home}
-    for name in _PROXIES:
+    for name in PROXIES:
         for spelled in (name, name.upper()):
             if spelled in os.environ:
                 found[spelled] = os.environ[spelled]
@@ -146,7 +158,7 @@ def _missing(step: Run, program: str, where: str) -> BuildError:
     )
 
 
-def _how_it_ended(status: int) -> str:
+def how_it_ended(status: int) -> str:
     if status > 128:
         return f"the command was killed by signal {status - 128}"
     return f"the command ended with exit status {status}"

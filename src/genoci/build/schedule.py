@@ -1,43 +1,36 @@
-"""Targets in order, a worker each; the only one who tags."""
+"""From a YAML file to tagged images: the door of a build."""
 
 from __future__ import annotations
 
-import datetime
+import contextlib
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import msgspec
 
-from genoci.build import fork, state
-from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Warned
-from genoci.build.job import Answer, Built, Job
-from genoci.build.worker import needs_a_root, work
-from genoci.errors import BuildError, GenociError, Interrupted, UsageError
-from genoci.layer.compress import Compression
-from genoci.oci.digest import Digest
+from genoci.build import state
+from genoci.build.course import Course
+from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.hooks import refuse_hooks
+from genoci.build.inputs import Inputs
+from genoci.build.lock import addresses, changes, fetching, locked
+from genoci.build.lock import write as write_lock
+from genoci.build.plan import Decision, Planner
+from genoci.build.request import Request as Request
+from genoci.errors import BuildError, Interrupted, UsageError
 from genoci.oci.documents import Descriptor
-from genoci.oci.gc import thin_out
 from genoci.oci.layout import Layout
-from genoci.snapshot.driver import Driver
+from genoci.oci.publish import publish
+from genoci.spec.lock import Lock, Locked, beside, check_covers, read_lock
 from genoci.spec.order import order
+from genoci.spec.pinned import Pinned
 from genoci.spec.read import read
-from genoci.spec.target import Copy, Spec, Target
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asks for; `epoch` is SOURCE_DATE_EPOCH in seconds."""
-
-    file: Path
-    targets: tuple[str, ...] = ()
-    layout: Path
-    state: Path
-    driver: Driver = Driver()
-    compression: Compression
-    keep_going: bool = False
-    dated_tags: bool = True
-    epoch: int | None = None
+from genoci.spec.target import Spec, Target
+from genoci.spec.wording import did_you_mean, listed, quoted
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -63,16 +56,185 @@ def build(
     """
     spec = read(request.file, tags=lambda: _tags(request.layout))
     targets = order(spec, request.targets)
+    if not request.hooks:
+        refuse_hooks(targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
     _refuse_mixture(request)
     state.make(request.state)
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), _Interruptible():
-        run = _Run(request, spec, layout, on_event, on_tick)
-        for number, target in enumerate(targets, 1):
-            run.one(target, number, len(targets))
-    return Outcome(tuple(run.built), tuple(run.failed), tuple(run.skipped))
+        explain = request.explain or request.expect_cached
+        pins = _pins(request, targets)
+        planner = _planner(request, spec, layout, on_event, explain=explain, pins=pins)
+        if request.expect_cached:
+            _expect_cached(planner, targets)
+        course = Course(request, spec, layout, planner, on_event, on_tick)
+        course.run(targets)
+        _keep(planner.inputs)
+    return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+
+
+def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[Target, Decision]]:
+    """What `build` would do with each target, in order. Builds nothing, tags nothing."""
+    spec = read(request.file, tags=lambda: _tags(request.layout))
+    targets = order(spec, request.targets)
+    for warning in spec.warnings:
+        on_event(Warned(target="", what=warning))
+    exists = (request.layout / "index.json").exists()
+    layout = Layout.at(request.layout) if exists else None
+    pins = _pins(request, targets)
+    planner = _planner(request, spec, layout, on_event, explain=True, pins=pins)
+    decided = [(target, planner.foresee(target)) for target in targets]
+    if request.state.exists():
+        _keep(planner.inputs)
+    return decided
+
+
+def _keep(inputs: Inputs) -> None:
+    """What can't be remembered, on a full disk or in another's state, is read again next time."""
+    with contextlib.suppress(OSError):
+        inputs.keep()
+
+
+class Relocked(NamedTuple):
+    """What `lock` did: the `changes`, a line each, of the lock file `path`, if it was `written`."""
+
+    path: Path
+    changes: tuple[str, ...]
+    packages: int
+    written: bool
+    outcome: Outcome
+
+
+def lock(
+    request: Request,
+    on_event: Callable[[AnyEvent], None],
+    *,
+    on_tick: Callable[[], None] = lambda: None,
+) -> Relocked:
+    """Find out what the targets install by name today, and write it into the lock file.
+
+    Builds them for that, and what they stand on, without a lock file's help; tags nothing. If a
+    target fails, the lock file stays as it was. Raises as `build` does.
+    """
+    spec = read(request.file, tags=lambda: _tags(request.layout))
+    names = [target.name for target in order(spec, request.targets) if fetching(target)]
+    sections = read_lock(beside(request.file)) or {}
+    _refuse_mixture(request)
+    state.make(request.state)
+    layout = Layout.create_or_open(request.layout)
+    with layout.holding(shared=True), state.using(request.state), _Interruptible():
+        anew = msgspec.structs.replace(request, uncached=tuple(names))
+        planner = _planner(anew, spec, layout, on_event)
+        course = Course(
+            anew,
+            spec,
+            layout,
+            planner,
+            lambda event: None if isinstance(event, Finished) else on_event(event),
+            on_tick,
+            publisher=partial(_untagged, layout),
+        )
+        course.run(order(spec, names) if names else ())
+        _keep(planner.inputs)
+    outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+    return _relocked(request, spec, sections, course.installed, outcome)
+
+
+def _untagged(
+    layout: Layout, images: Mapping[str, Descriptor], *, cached: Collection[Descriptor]
+) -> dict[str, tuple[str, ...]]:
+    publish(layout, {}, date=None, cached=cached)
+    return dict.fromkeys(images, ())
+
+
+def _relocked(
+    request: Request,
+    spec: Spec,
+    sections: dict[str, Lock],
+    installed: Mapping[str, tuple[Pinned, ...]],
+    outcome: Outcome,
+) -> Relocked:
+    """Replace the file's section; of targets that were not asked for, what was known stays."""
+    path, name = beside(request.file), request.file.name
+    before = sections.get(name, Lock())
+    after: dict[str, Locked] = {}
+    for target in spec.targets:
+        if not fetching(target):
+            continue
+        if target.name in installed:
+            after[target.name] = locked(target, installed[target.name])
+        elif target.name in before.targets:
+            after[target.name] = before.targets[target.name]
+    count = sum(len(it.packages) for it in after.values())
+    written = False
+    if outcome.ok:
+        section = Lock(after, addresses(spec.targets))
+        sections = {n: s for n, s in sections.items() if n != name}
+        if section.targets or section.urls:
+            sections[name] = section
+        written = (sections or path.exists()) and write_lock(path, sections)
+    return Relocked(path, tuple(changes(before.targets, after)), count, written, outcome)
+
+
+def _pins(request: Request, targets: Sequence[Target]) -> dict[str, tuple[Pinned, ...]]:
+    """What the lock file lets each target install that installs by name; {} without one.
+
+    Raises SpecError for a lock file that is wrong, or does not cover what the targets install.
+    """
+    sections = read_lock(beside(request.file))
+    if sections is None:
+        return {}
+    section = sections.get(request.file.name, Lock())
+    check_covers(section, targets, str(request.file))
+    return {name: it.packages for name, it in section.targets.items()}
+
+
+def _expect_cached(planner: Planner, targets: Sequence[Target]) -> None:
+    """Raise BuildError if any of the targets is not cached."""
+    foreseen = [(target.name, planner.foresee(target)) for target in targets]
+    told = [f"{name}: {'; '.join(it.reasons)}" for name, it in foreseen if it.result is None]
+    if told:
+        raise BuildError(
+            f"{len(told)} of {len(targets)} targets would be built, and none was expected to",
+            mend="\n".join(told),
+        )
+
+
+def _planner(
+    request: Request,
+    spec: Spec,
+    layout: Layout | None,
+    on_event: Callable[[AnyEvent], None],
+    *,
+    explain: bool = False,
+    pins: Mapping[str, tuple[Pinned, ...]] | None = None,
+) -> Planner:
+    _check_names(request.uncached, spec)
+    return Planner(
+        spec,
+        layout,
+        request.state,
+        folder=str(request.file.resolve().parent),
+        compression=request.compression,
+        epoch=request.epoch,
+        uncached=request.uncached,
+        use_cache=request.use_cache,
+        explain=explain,
+        pins=pins,
+        warn=lambda what, mend: on_event(Warned(target="", what=what, mend=mend)),
+    )
+
+
+def _check_names(names: tuple[str, ...], spec: Spec) -> None:
+    known = [target.name for target in spec.targets]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--no-cache: {quoted(name)} is no target of the file",
+                mend=did_you_mean(name, known, otherwise=f"there are {listed(known)}"),
+            )
 
 
 def _refuse_mixture(request: Request) -> None:
@@ -87,125 +249,6 @@ def _refuse_mixture(request: Request) -> None:
 
 def _tags(layout: Path) -> Mapping[str, Descriptor]:
     return Layout.at(layout).tags() if (layout / "index.json").exists() else {}
-
-
-class _Run:
-    """One build's progress through its targets."""
-
-    def __init__(
-        self,
-        request: Request,
-        spec: Spec,
-        layout: Layout,
-        on_event: Callable[[AnyEvent], None],
-        on_tick: Callable[[], None],
-    ) -> None:
-        self._request = request
-        self._spec = spec
-        self._layout = layout
-        self._on_event = on_event
-        self._on_tick = on_tick
-        self._of_this_file = {target.name for target in spec.targets}
-        self._manifests: dict[str, str] = {}
-        self._date = datetime.date.today().isoformat()
-        self.built: list[Finished] = []
-        self.failed: list[Failed] = []
-        self.skipped: list[Skipped] = []
-
-    def one(self, target: Target, number: int, total: int) -> None:
-        because = self._reason_to_skip(target)
-        if because:
-            self._skip(target, because)
-            return
-        self._on_event(Started(target=target.name, number=number, total=total))
-        try:
-            built = self._work(self._job(target))
-        except Interrupted:
-            raise
-        except GenociError as error:
-            self._fail(fork.failure(error, target.name))
-            return
-        if built is not None:
-            self._finish(target, built)
-
-    def _reason_to_skip(self, target: Target) -> str:
-        missing = {failure.target for failure in self.failed} | {s.target for s in self.skipped}
-        for name in _stands_on(target):
-            if name in missing:
-                return name
-        if self.failed and not self._request.keep_going:
-            return self.failed[0].target
-        return ""
-
-    def _job(self, target: Target) -> Job:
-        request = self._request
-        return Job(
-            target=target,
-            base=None if target.base == "empty" else self._manifest(target.base),
-            images={
-                step.image: self._manifest(step.image)
-                for step in target.steps
-                if isinstance(step, Copy) and step.image is not None
-            },
-            folder=str(request.file.resolve().parent),
-            layout=str(request.layout.absolute()),
-            state=str(request.state.absolute()),
-            driver=request.driver,
-            compression=request.compression,
-            epoch=request.epoch,
-            on_paper=not needs_a_root(target),
-            failed_before=bool(self.failed),
-        )
-
-    def _manifest(self, name: str) -> str:
-        if name in self._of_this_file:
-            return self._manifests[name]
-        return str(self._layout.resolve_descriptor(name).digest)
-
-    def _work(self, job: Job) -> Built | None:
-        built = None
-        with fork.worker(lambda send: work(job, send), target=job.target.name) as worker:
-            for message in worker.messages(self._on_tick):
-                if isinstance(message, Built):
-                    built = message
-                elif isinstance(message, Failed):
-                    self._fail(message)
-                    return None
-                elif not isinstance(message, Answer):
-                    self._on_event(message)
-        if built is None:
-            raise BuildError("the worker ended without a result")
-        return built
-
-    def _finish(self, target: Target, built: Built) -> None:
-        manifest = Descriptor(
-            media_type=built.media_type, digest=Digest.parse(built.digest), size=built.size
-        )
-        if self._request.dated_tags:
-            tags: tuple[str, ...] = self._layout.tag_dated(target.name, self._date, manifest)
-        else:
-            self._layout.tag({target.name: manifest})
-            tags = (target.name,)
-        if self._spec.keep is not None:
-            thin_out(self._layout, target.name, keep=self._spec.keep)
-        self._manifests[target.name] = built.digest
-        finished = Finished(target=target.name, tags=tags, digest=built.digest)
-        self.built.append(finished)
-        self._on_event(finished)
-
-    def _fail(self, failure: Failed) -> None:
-        self.failed.append(failure)
-        self._on_event(failure)
-
-    def _skip(self, target: Target, because: str) -> None:
-        skipped = Skipped(target=target.name, because=because)
-        self.skipped.append(skipped)
-        self._on_event(skipped)
-
-
-def _stands_on(target: Target) -> list[str]:
-    images = [step.image for step in target.steps if isinstance(step, Copy) and step.image]
-    return [target.base, *images]
 
 
 class _Interruptible:

@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from genoci import files
 from genoci.errors import BuildError, UsageError
+from genoci.oci.digest import Digest
 
 _MEND = "Name a directory that you may write to: --state DIR, or GENOCI_STATE."
 
@@ -25,6 +27,25 @@ def using(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def claim(state: Path, key: Digest) -> contextlib.ExitStack | None:
+    """Until the stack is closed nobody else builds, in this state, what has this key.
+
+    None: somebody does, at this moment.
+    """
+    folder = state / "building"
+    folder.mkdir(exist_ok=True)
+    path = folder / key.hex
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                fd = stack.enter_context(files.lock(path, wait=False))
+            except BlockingIOError:
+                return None
+            if os.fstat(fd).st_nlink:  # else its holder has ended, and removed it
+                stack.callback(os.unlink, path)
+                return stack.pop_all()
 
 
 @contextlib.contextmanager

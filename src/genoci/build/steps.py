@@ -16,14 +16,24 @@ from genoci.build.events import Progressed, Stepped, Warned
 from genoci.build.fork import Send
 from genoci.build.job import Job
 from genoci.errors import ArchiveError, BuildError
+from genoci.fetch.address import shown
 from genoci.layer import tar
 from genoci.layer.entry import Entry
-from genoci.spec.target import Copy, Expand, Install, Package, Run, Step
+from genoci.spec.target import Copy, Expand, Hook, Install, Package, Run, Step
 
 Warn = Callable[..., None]
 
 _LARGEST_SPARSE = 128 << 30  # bytes
 _EVERY = 8 << 20  # bytes between two progress events
+
+
+class NeedsARoot(Exception):
+    """The root has a package manager that is to do it: the target can't be built on paper."""
+
+
+def fetches(step: Install) -> bool:
+    """Whether something is looked for by name: what only a package manager can do."""
+    return any(one.name is not None or one.deps_from_repo for one in step.packages)
 
 
 def description(step: Step, folder: str) -> str:
@@ -34,23 +44,30 @@ def description(step: Step, folder: str) -> str:
 def _description(step: Step, folder: str) -> str:
     match step:
         case Expand():
-            return f"expand: {' '.join(_seen_from(folder, path) for path in step.sources)}"
+            return f"expand: {' '.join(seen_from(folder, path) for path in step.sources)}"
         case Copy():
             sources = step.sources
             if step.image is None:
-                sources = tuple(_seen_from(folder, path) for path in sources)
+                sources = tuple(seen_from(folder, path) for path in sources)
             origin = f" (from {step.image})" if step.image else ""
             return f"copy{origin}: {' '.join(sources)} {step.dest}"
         case Install():
-            return f"install: {' '.join(_named(folder, one) for one in step.packages)}"
+            return f"install: {' '.join(named(folder, one) for one in step.packages)}"
         case Run():
-            return f"run: {_seen_from(folder, step.script) if step.script else step.shell}"
+            return f"run: {seen_from(folder, step.script) if step.script else step.shell}"
 
 
-def _named(folder: str, package: Package) -> str:
+def hook_description(key: str, hook: Hook, folder: str) -> str:
+    """The same for a hook of `key`, which is `pre` or `post`."""
+    words = seen_from(folder, hook.script) if hook.script else hook.shell
+    return _readable(f"{key}: {words}")
+
+
+def named(folder: str, package: Package) -> str:
+    """What the YAML file calls the package."""
     if package.path is not None:
-        return _seen_from(folder, package.path)
-    return package.url or package.name or ""
+        return seen_from(folder, package.path)
+    return shown(package.url) if package.url is not None else package.name or ""
 
 
 def _readable(text: str) -> str:
@@ -59,12 +76,12 @@ def _readable(text: str) -> str:
 
 
 def begun(job: Job, step: Step) -> Stepped:
-    return Stepped(target=job.target.name, step=_first_line(description(step, job.folder)))
+    return Stepped(target=job.target.name, step=first_line(description(step, job.folder)))
 
 
 def place(job: Job, step: Step) -> str:
     """Where a failure of the step is: the target, and the step's first line."""
-    return f"target {job.target.name}, {_first_line(description(step, job.folder))}"
+    return f"target {job.target.name}, {first_line(description(step, job.folder))}"
 
 
 @contextmanager
@@ -98,12 +115,14 @@ def warner(target: str, send: Send) -> Callable[[str], None]:
     return warn
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """The first line of a description, cut where a terminal's might end."""
     first, *more = text.strip().splitlines() or [""]
     return first if len(first) <= 72 and not more else first[:71] + "…"
 
 
-def _seen_from(folder: str, path: str) -> str:
+def seen_from(folder: str, path: str) -> str:
+    """A host path as the YAML file's folder sees it; what lies outside, by its name alone."""
     inside = os.path.relpath(path, folder)
     return os.path.basename(path) if inside.startswith("..") else inside
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from genoci.build import fork, steps
+from genoci.build.finish import finished
 from genoci.build.fork import Send
-from genoci.build.job import Built, Job
+from genoci.build.job import Built, Job, NotOnPaper
 from genoci.build.paper import build_on_paper
 from genoci.build.rooted import build_in_a_root
 from genoci.build.straight import NotStraight, build_straight, may_be_straight
@@ -17,16 +18,25 @@ from genoci.oci.documents import Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox.landlock import restrict_writes
-from genoci.spec.target import Run, Target
+from genoci.spec.pinned import Pinned
+from genoci.spec.target import Install, Run, Target
 
 
 def needs_a_root(target: Target) -> bool:
     """Whether something runs: only then there are namespaces, mounts and a root filesystem."""
-    return any(isinstance(step, Run) for step in target.steps)
+    if target.pre or target.post:
+        return True
+    return any(
+        isinstance(step, Run) or (isinstance(step, Install) and steps.fetches(step))
+        for step in target.steps
+    )
 
 
 def work(job: Job, send: Send) -> None:
-    """Build the job's target and send the `Built`; everything is stored, nothing is tagged."""
+    """Build the job's target and send the `Built`; everything is stored, nothing is tagged.
+
+    Sends NotOnPaper instead if that is how the job was to be done, and can't be.
+    """
     parent = os.getppid()
     layout = Layout.at(Path(job.layout))
     state = Path(job.state)
@@ -36,10 +46,22 @@ def work(job: Job, send: Send) -> None:
             warn = steps.warner(job.target.name, send)
             warn("this kernel has no Landlock: archives are read without that confinement")
         fork.end_with(parent)
-        written = _without_a_root(job, layout, base, send)
+        try:
+            written = _without_a_root(job, layout, base, send)
+        except steps.NeedsARoot:
+            send(NotOnPaper())
+            return
+        installed: tuple[Pinned, ...] = ()
     else:
-        written = build_in_a_root(job, layout, base, send)
-    image = _finished(job, base, written)
+        written, installed = build_in_a_root(job, layout, base, send)
+    image = finished(
+        job.target,
+        base,
+        written.layer if written else None,
+        newest=written.newest if written else None,
+        folder=job.folder,
+        epoch=job.epoch,
+    )
     manifest = layout.write_image(image)
     send(
         Built(
@@ -47,6 +69,8 @@ def work(job: Job, send: Send) -> None:
             digest=str(manifest.digest),
             size=manifest.size,
             layer=str(written.layer.diff_id) if written else None,
+            newest=written.newest if written else None,
+            installed=installed,
         )
     )
 
@@ -66,23 +90,3 @@ def _without_a_root(job: Job, layout: Layout, base: Image, send: Send) -> Writte
         except NotStraight:
             pass  # it takes the longer way, to the same layer
     return build_on_paper(job, layout, base, send)
-
-
-def _finished(job: Job, base: Image, written: Written | None) -> Image:
-    """The base with the new layer and the config keys; a function of content, not of the clock."""
-    created = job.epoch * 10**9 if job.epoch is not None else None
-    if created is None:
-        created = written.newest if written else base.created_ns
-    image = base
-    if written is not None:
-        image = image.append(
-            written.layer, created=created, created_by=_history(job.target, job.folder)
-        )
-    return image.configure(
-        created=created, created_by="genoci: config", **job.target.config.given()
-    )
-
-
-def _history(target: Target, folder: str) -> str:
-    """What made the layer, in the words of the file: no path of this machine, no clock."""
-    return "; ".join(steps.description(step, folder) for step in target.steps)

@@ -82,6 +82,8 @@ class Parser(argparse.ArgumentParser):
         if self._takes_a_command and "--" in words:
             end = words.index("--")
             words, command = words[:end], words[end + 1 :]
+        # The one option whose value may be left out; the word behind it is never that value.
+        words = [f"{word}=" if word == "--no-cache" else word for word in words]
         options, rest = self.parse_known_intermixed_args(words)
         if rest:
             self._refuse(rest[0])

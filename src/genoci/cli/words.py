@@ -126,7 +126,6 @@ OF_BUILD = {
     "--target": "Targets stand without an option: genoci build TARGET",
     "--platform": "Each target says it in the YAML file: `platform: linux/arm64`",
     "--build-arg": "genoci has no variables; a program that writes the YAML file may have.",
-    "--no-cache": "Every build does every step anew; there is nothing to turn off.",
     "--push": _PUSH,
     "-o": "The root filesystem, after the build: genoci export TAG FILE.tar",
     "--output": "The root filesystem, after the build: genoci export TAG FILE.tar",

@@ -78,8 +78,13 @@ class Compression(msgspec.Struct, frozen=True):
     def compressor(self) -> Compressor:
         if self.algorithm == "none":
             return _Untouched()
-        level = _DEFAULT[self.algorithm] if self.level is None else self.level
+        level = self.effective_level
         return _Gzip(level) if self.algorithm == "gzip" else _zstd(level)
+
+    @property
+    def effective_level(self) -> int:
+        """The level, or the algorithm's default; 0 for none."""
+        return _DEFAULT.get(self.algorithm, 0) if self.level is None else self.level
 
 
 def _choice(algorithm: str) -> str:

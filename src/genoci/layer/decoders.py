@@ -144,6 +144,12 @@ def _xz(_: Packed) -> Decoder:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
+def _lzma(_: Packed) -> Decoder:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY)
+
+
 def _zstd(_: Packed) -> Decoder:
     module = zstd()
     options = {module.DecompressionParameter.window_log_max: _WINDOW_LOG}
@@ -201,3 +207,7 @@ FORMATS = (
     Format("xz", lambda head: head[:6] == b"\xfd7zXZ\0", _xz, _xz_errors),
     Format("zstd", _begins_zstd, _zstd, _zstd_errors),
 )
+
+# The format of old packages. It begins with no magic, so it is never guessed, only asked for: the
+# properties of the encoder, which every tool leaves at their default, and a dictionary's size.
+LZMA = Format("lzma", lambda head: head[:1] == b"\x5d" and head[1:3] == b"\0\0", _lzma, _xz_errors)

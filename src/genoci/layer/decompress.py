@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
+from genoci.errors import ArchiveError
 from genoci.layer.decoders import FORMATS, HEAD, Format, Packed
 
 _PIECE = 1 << 20  # the most that one step unpacks to
@@ -20,16 +21,20 @@ _FIRST_FEED = 1 << 12
 _AHEAD = 6  # pieces that the thread may be ahead of the reader
 
 
-def open_reader(raw: BinaryIO, *, name: str) -> BinaryIO:
+def open_reader(raw: BinaryIO, *, name: str, format: Format | None = None) -> BinaryIO:
     """What `raw`, from where it stands, unpacks to. `name` is what errors call it.
 
     A plain file that can seek is given back as it is. Else the result can only be read onward; it
     starts a thread at the first read, and closing it ends the thread and leaves `raw` open, to be
     used by nobody else until then. Its `read` raises ArchiveError for what is damaged, cut off or
-    followed by something else, and what `raw` raises.
+    followed by something else, and what `raw` raises. With a `format`, what does not begin so
+    raises ArchiveError at once.
     """
     head = _head(raw)
-    format = next((format for format in FORMATS if format.begins(head)), None)
+    if format is not None and not format.begins(head):
+        mend = "Fetch it again, and compare its size and checksum."
+        raise ArchiveError(f"these are no {format.name} data", where=name, mend=mend)
+    format = format or next((format for format in FORMATS if format.begins(head)), None)
     if raw.seekable():
         raw.seek(-len(head), io.SEEK_CUR)
         if format is None:

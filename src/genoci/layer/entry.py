@@ -42,6 +42,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
+FORMAT = 1
+"""Raised whenever the same entries become another layer than before."""
+
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 

@@ -12,9 +12,10 @@ import msgspec
 from genoci import files
 from genoci.errors import LayoutError, UsageError
 from genoci.oci.blobs import Blobs
+from genoci.oci.cache import is_cache_entry, layers_of, target_of
 from genoci.oci.digest import Digest
 from genoci.oci.documents import DOCUMENT_LIMIT, INDEX, MANIFEST, Descriptor, standard
-from genoci.oci.index import IndexFile
+from genoci.oci.index import Entry, IndexFile
 from genoci.oci.layout import Layout
 from genoci.oci.parse import parse_mapping
 from genoci.oci.reference import Dated, parse_dated
@@ -59,16 +60,6 @@ def outdated(
     )
 
 
-def thin_out(layout: Layout, name: str, *, keep: int) -> tuple[str, ...]:
-    """Drop the dated tags of `name` but the newest `keep`; their blobs stay until `collect`."""
-    with layout.editing_index() as index:
-        mine = [tag for tag in index.tags() if (dated := parse_dated(tag)) and dated.name == name]
-        dropped = outdated(mine, keep=keep, today=datetime.date.min)
-        if dropped:
-            layout.write_index(index.without(set(dropped)))
-    return dropped
-
-
 def collect(
     layout: Layout,
     *,
@@ -80,20 +71,20 @@ def collect(
     """Drop outdated tags, then every blob that nothing in `index.json` reaches.
 
     Everything that is in `index.json` is reached, tagged or not; so is what it refers to, its
-    subject included, and a manifest whose subject is reached. Waits for nobody: raises LayoutError
+    subject included, and a manifest whose subject is reached. Cache entries are not: those whose
+    layer nothing else reaches are dropped. Waits for nobody: raises LayoutError
     while a build holds the layout. Raises LayoutError, and drops nothing, if a document that may
     lead to blobs can't be read. If it is killed, the tags are gone and any of the blobs.
     """
     with layout.holding(shared=False), layout.editing_index() as index:
         tags = outdated(index.tags(), keep=keep, keep_days=keep_days, today=today)
-        remaining = index.without(set(tags))
-        alive = _alive(layout, remaining)
+        remaining, alive = _living(layout, index.without(set(tags)))
         blobs = [digest for digest in sorted(layout.blobs.digests()) if digest not in alive]
         sizes = {digest: layout.blobs.size(digest) for digest in blobs}
         dead = [digest for digest, size in sizes.items() if size is not None]
         report = Report(tags, tuple(dead), sum(sizes[digest] or 0 for digest in dead))
         if not dry_run:
-            if tags:
+            if len(remaining.entries) < len(index.entries):
                 layout.write_index(remaining)
             for digest in dead:
                 layout.blobs.remove(digest)
@@ -101,10 +92,15 @@ def collect(
     return report
 
 
-def _alive(layout: Layout, index: IndexFile) -> set[Digest]:
-    """The blobs that `index` leads to; raises LayoutError if that can't be told."""
+def _living(layout: Layout, index: IndexFile) -> tuple[IndexFile, set[Digest]]:
+    """`index` without the cache entries that nothing needs, and the blobs that it leads to.
+
+    Raises LayoutError if that can't be told.
+    """
     mark = _Mark(layout.blobs)
     for entry in index.entries:
+        if is_cache_entry(entry):
+            continue
         if entry.descriptor is None:
             raise LayoutError(
                 f"an entry can't be followed: {bytes(entry.raw)[:200]!r}",
@@ -113,7 +109,19 @@ def _alive(layout: Layout, index: IndexFile) -> set[Digest]:
             )
         mark.document(entry.descriptor.digest, entry.descriptor.media_type, needed=True)
     mark.referrers()
-    return mark.reached
+    tags = index.tags()
+    remaining: list[Entry] = []
+    for entry in index.entries:
+        if is_cache_entry(entry):
+            found = layers_of(layout, entry)
+            if found is None or not mark.reached.issuperset(found):
+                continue
+            if not found and target_of(entry) not in tags:
+                continue
+            assert entry.descriptor is not None
+            mark.document(entry.descriptor.digest, MANIFEST, needed=False)
+        remaining.append(entry)
+    return index._replace(entries=tuple(remaining)), mark.reached
 
 
 _MEND = (

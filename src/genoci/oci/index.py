@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,12 +26,26 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_entries = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 
-class Entry(NamedTuple):
-    """One of `manifests`: its text, the tag it carries, and what it says if that is sound."""
+class Entry:
+    """One of `manifests`: its text, the tag it carries, its `artifact_type`."""
 
-    raw: msgspec.Raw
-    name: str | None
-    descriptor: Descriptor | None
+    def __init__(self, raw: msgspec.Raw, name: str | None, artifact_type: str = "") -> None:
+        self.raw = raw
+        self.name = name
+        self.artifact_type = artifact_type
+
+    @cached_property
+    def descriptor(self) -> Descriptor | None:
+        """What it says, if that is sound. Read when somebody asks: there may be thousands."""
+        try:
+            return parse_descriptor(self.raw, where="index.json")
+        except LayoutError:
+            return None
+
+
+class _Glimpse(msgspec.Struct):
+    annotations: dict[str, str] | None = None
+    artifactType: str | None = None
 
 
 class IndexFile(NamedTuple):
@@ -48,22 +63,33 @@ class IndexFile(NamedTuple):
                 tags.setdefault(entry.name, entry.descriptor)
         return tags
 
+    def names(self) -> Iterator[str]:
+        """The names that entries carry, whatever they are, each as often as it stands there."""
+        return (entry.name for entry in self.entries if entry.name)
+
     def named(self, tag: str) -> list[Entry]:
         """All entries of that name: one, unless another tool keeps a platform in each."""
         return [entry for entry in self.entries if entry.name == tag]
 
     def with_tags(self, tags: Mapping[str, Descriptor]) -> IndexFile:
         """With each of `tags` standing for its descriptor and nothing else."""
-        added = tuple(_entry(name, descriptor) for name, descriptor in tags.items())
+        added = tuple(_entry(name, _named(name, of)) for name, of in tags.items())
         return self._replace(entries=self.without(tags).entries + added)
 
     def without(self, tags: Collection[str]) -> IndexFile:
         return self._replace(entries=tuple(e for e in self.entries if e.name not in tags))
 
+    def with_untagged(self, descriptors: Iterable[Descriptor]) -> IndexFile:
+        """With an entry for each of the descriptors, which carry no name."""
+        added = tuple(_entry(None, descriptor) for descriptor in descriptors)
+        return self._replace(entries=self.entries + added)
+
     def encoded(self) -> bytes:
         fields = {"schemaVersion": 2, **self.fields, "manifests": [e.raw for e in self.entries]}
         return msgspec.json.encode(fields)
 
+
+_glimpse = msgspec.json.Decoder(_Glimpse).decode
 
 EMPTY_INDEX = IndexFile({"mediaType": msgspec.Raw(msgspec.json.encode(INDEX))}, ())
 
@@ -78,7 +104,7 @@ def read_index(path: Path) -> IndexFile:
         raise _unreadable(path, f"not an image index: {error}") from error
     if version != 2 or "layers" in fields or "config" in fields:
         raise _unreadable(path, "not an image index of schemaVersion 2")
-    return IndexFile(fields, tuple(_read_entry(raw, path) for raw in entries))
+    return IndexFile(fields, tuple(map(_read_entry, entries)))
 
 
 def _content(path: Path) -> bytes:
@@ -100,12 +126,13 @@ def _unreadable(path: Path, what: str) -> LayoutError:
     )
 
 
-def _read_entry(raw: msgspec.Raw, path: Path) -> Entry:
+def _read_entry(raw: msgspec.Raw) -> Entry:
     try:
-        descriptor = parse_descriptor(raw, where=str(path))
-    except LayoutError:
-        return Entry(raw, _name_of_unsound(raw), None)
-    return Entry(raw, descriptor.annotations.get(REF_NAME), descriptor)
+        glimpse = _glimpse(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return Entry(raw, _name_of_unsound(raw))
+    name = glimpse.annotations.get(REF_NAME) if glimpse.annotations else None
+    return Entry(raw, name, glimpse.artifactType or "")
 
 
 def _name_of_unsound(raw: msgspec.Raw) -> str | None:
@@ -121,11 +148,15 @@ def _annotated(entry: Any) -> bool:
     return isinstance(annotations, dict) and REF_NAME in annotations
 
 
-def _entry(name: str, descriptor: Descriptor) -> Entry:
-    """An entry that tags `descriptor`; its other annotations come along, other names don't."""
+def _entry(name: str | None, descriptor: Descriptor) -> Entry:
+    raw = msgspec.Raw(msgspec.json.encode(descriptor.to_mapping()))
+    return Entry(raw, name, descriptor.artifact_type)
+
+
+def _named(name: str, descriptor: Descriptor) -> Descriptor:
+    """The descriptor as a tag's; its other annotations come along, other names don't."""
     annotations = dict(_about_the_content(descriptor)) | {REF_NAME: name}
-    tagged = msgspec.structs.replace(descriptor, annotations=annotations)
-    return Entry(msgspec.Raw(msgspec.json.encode(tagged.to_mapping())), name, tagged)
+    return msgspec.structs.replace(descriptor, annotations=annotations)
 
 
 def _about_the_content(descriptor: Descriptor) -> Iterator[tuple[str, str]]:

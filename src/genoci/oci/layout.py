@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from genoci.oci.digest import Digest
 from genoci.oci.documents import CONFIG, DOCUMENT_LIMIT, MANIFEST, Descriptor, Platform, standard
 from genoci.oci.image import Image
 from genoci.oci.index import IndexFile, read_index
-from genoci.oci.reference import check_tag, next_dated, next_version
+from genoci.oci.reference import check_tag, next_version
 from genoci.oci.resolve import choose, read_image, read_manifest, require_parts
 
 BUSY_LOCK = ".genoci.lock"
@@ -107,7 +108,7 @@ class Layout:
 
         The same image gives the same bytes. Raises NotFound or Damaged if a layer is not there.
         """
-        config = self._put_document(image.config_raw, CONFIG)
+        config = self.put_document(image.config_raw, CONFIG)
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
@@ -116,17 +117,25 @@ class Layout:
         }
         if image.annotations:
             manifest["annotations"] = dict(sorted(image.annotations.items()))
-        descriptor = self._put_document(msgspec.json.encode(manifest), MANIFEST)
-        self._require(descriptor)
+        descriptor = self.put_document(msgspec.json.encode(manifest), MANIFEST)
+        self.require(descriptor)
         return descriptor
 
-    def _put_document(self, raw: bytes, media_type: str) -> Descriptor:
+    def put_document(self, raw: bytes, media_type: str) -> Descriptor:
+        """As `put`, for what every reader has to hold in memory; one that is there costs a read.
+
+        Raises LayoutError for more than DOCUMENT_LIMIT.
+        """
         if len(raw) > DOCUMENT_LIMIT:
             raise LayoutError(
                 f"a document of {len(raw)} bytes is larger than any reader accepts",
                 where=str(self.path),
                 mend="Give the image fewer or shorter labels, annotations and variables.",
             )
+        descriptor = Descriptor(media_type, Digest("sha256", sha256(raw).hexdigest()), len(raw))
+        with contextlib.suppress(LayoutError):
+            if self.blobs.read(descriptor) == raw:
+                return descriptor
         return self.put([raw], media_type)
 
     # Tags.
@@ -145,22 +154,13 @@ class Layout:
             check_tag(name)
         with self.editing_index() as index:
             for descriptor in tags.values():
-                self._require(descriptor)
+                self.require(descriptor)
             self.write_index(index.with_tags(tags))
-
-    def tag_dated(self, name: str, date: str, manifest: Descriptor) -> tuple[str, str]:
-        """Tag as NAME and as NAME-DATE_N, N being one more than the highest: in one write."""
-        check_tag(name)
-        with self.editing_index() as index:
-            self._require(manifest)
-            names = (name, next_dated(name, date, index.tags()))
-            self.write_index(index.with_tags(dict.fromkeys(names, manifest)))
-        return names
 
     def tag_version(self, date: str, manifest: Descriptor) -> str:
         """Tag as DATE_vN, N being one more than the highest of that day; the name."""
         with self.editing_index() as index:
-            self._require(manifest)
+            self.require(manifest)
             name = next_version(date, index.tags())
             self.write_index(index.with_tags({name: manifest}))
         return name
@@ -215,8 +215,11 @@ class Layout:
                 mend="Try again when that has ended.",
             ) from error
 
-    def _require(self, descriptor: Descriptor) -> None:
-        """Blobs may have been taken away since they were stored, by another tool's collector."""
+    def require(self, descriptor: Descriptor) -> None:
+        """Raise NotFound or Damaged unless it, and what it names, are there in the right size.
+
+        Blobs may have been taken away since they were stored, by another tool's collector.
+        """
         self.blobs.require(descriptor)
         if standard(descriptor.media_type) == MANIFEST:
             require_parts(self.blobs, read_manifest(self.blobs, descriptor))

@@ -51,13 +51,18 @@ def is_dated(tag: str) -> bool:
     return parse_dated(tag) is not None
 
 
-def next_dated(name: str, date: str, existing: Iterable[str]) -> str:
-    """The dated tag for `name` on `date`: one more than the highest of that day."""
-    start = f"{name}-{date}_"
-    taken = [parse_dated(tag) for tag in existing if tag.startswith(start)]
-    highest = max((dated.number for dated in taken if dated and dated.name == name), default=0)
-    tag = str(Dated(name, date, highest + 1))
-    if parse_dated(tag) != (name, date, highest + 1):
+def next_dated(names: Iterable[str], date: str, existing: Iterable[str]) -> dict[str, str]:
+    """The dated tag for each name on `date`: one more than the highest of that day."""
+    highest: dict[str, int] = {}
+    for tag in existing:
+        if date in tag and (dated := parse_dated(tag)) and dated.date == date:
+            highest[dated.name] = max(dated.number, highest.get(dated.name, 0))
+    return {name: _dated(name, date, highest.get(name, 0) + 1) for name in names}
+
+
+def _dated(name: str, date: str, number: int) -> str:
+    tag = str(Dated(name, date, number))
+    if parse_dated(tag) != (name, date, number):
         raise UsageError(f"{tag!r} can't be a dated tag: a name and YYYY-MM-DD are needed")
     check_tag(tag)
     return tag

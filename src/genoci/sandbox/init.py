@@ -58,7 +58,7 @@ def keep(plan: Plan, worker: int) -> NoReturn:
     """
     try:
         with told(plan.report):
-            _close_all_but(plan.descriptors | {0, 1, 2})  # locks, and the host's directories
+            close_all_but(plan.descriptors | {0, 1, 2})  # locks, and the host's directories
             launch.default_signals()
             linux.set_parent_death_signal(signal.SIGKILL)
             if os.getppid() == worker:
@@ -96,7 +96,7 @@ def _be_first(plan: Plan) -> NoReturn:
     try:
         with told(plan.report):
             linux.set_parent_death_signal(signal.SIGKILL)
-            wake = _wake_on_ended_children()
+            wake = wake_on_ended_children()
             streams = _enter_root(plan)
             linux.set_process_name(b"genoci-init")
             # Nobody below looks into this process: it has more rights, and the host's memory.
@@ -110,7 +110,7 @@ def _be_first(plan: Plan) -> NoReturn:
                     plan.report,
                     terminal=plan.terminal is not None,
                 )
-            _hold_nothing_but(plan.report, plan.watched, *wake)
+            hold_nothing_but(plan.report, plan.watched, *wake)
             linux.set_capabilities(effective=0, permitted=0, inheritable=0)
             status = _reap_until(pid, wake[0], plan.watched)
             tell(plan.report, Ended(status if status >= 0 else 128 - status))
@@ -118,7 +118,7 @@ def _be_first(plan: Plan) -> NoReturn:
         os._exit(0)  # … and the kernel kills whatever else is in the namespace (pid_namespaces(7))
 
 
-def _wake_on_ended_children() -> tuple[int, int]:
+def wake_on_ended_children() -> tuple[int, int]:
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
@@ -175,14 +175,14 @@ def _make_terminal(plan: Plan, root_fd: int) -> Streams:
     return Streams(slave, slave, slave)
 
 
-def _hold_nothing_but(*kept: int) -> None:
+def hold_nothing_but(*kept: int) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    _close_all_but({0, 1, 2, *kept})
+    close_all_but({0, 1, 2, *kept})
 
 
-def _close_all_but(kept: Collection[int]) -> None:
+def close_all_but(kept: Collection[int]) -> None:
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd not in kept:
             with contextlib.suppress(OSError):  # the one that listed them

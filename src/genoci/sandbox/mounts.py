@@ -71,6 +71,17 @@ class HostTree(msgspec.Struct, frozen=True):
         _attach(tree, root_fd, self.target, _SHUT, recursive=True)
 
 
+class HostFolder(msgspec.Struct, frozen=True):
+    """A directory of the host, seen at `target`, where one must be; it can be written to."""
+
+    source: str
+    target: str
+
+    def perform(self, root_fd: int) -> None:
+        tree = _clone(linux.AT_FDCWD, self.source)
+        _attach(tree, root_fd, self.target, _NOSUID | _NODEV)
+
+
 class HostNode(msgspec.Struct, frozen=True):
     """A device node of the host: none can be made in a user namespace."""
 
@@ -86,6 +97,7 @@ class PrivateFile(msgspec.Struct, frozen=True):
     """A file on a filesystem of its own, seen at `target`, where one must be.
 
     Writing to it changes nothing else, on the host or in the root; `locked`: it can't be written.
+    It can be executed if its mode says so.
     """
 
     target: str
@@ -100,7 +112,8 @@ class PrivateFile(msgspec.Struct, frozen=True):
         folder = _new_filesystem("tmpfs", "mode=0700", _NOSUID | _NODEV)
         try:
             _make_file(folder, "file", self.content, self.mode)
-            attributes = _NOSUID | _NODEV | (_RDONLY if self.locked else _NOEXEC)
+            attributes = _NOSUID | _NODEV | (_RDONLY if self.locked else 0)
+            attributes |= 0 if self.mode & 0o111 else _NOEXEC
             _attach(_clone(folder, "file"), root_fd, self.target, attributes)
         finally:
             os.close(folder)
@@ -189,7 +202,10 @@ class ReadOnly(msgspec.Struct, frozen=True):
 
 
 def container(
-    scripts: Iterable[PrivateFile], shown: Iterable[PrivateFile], *, terminal: bool = False
+    scripts: Iterable[PrivateFile],
+    shown: Iterable[PrivateFile | HostFolder],
+    *,
+    terminal: bool = False,
 ) -> list[Action]:
     """Everything that is set up in a container's root, in order.
 

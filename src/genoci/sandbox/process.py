@@ -17,7 +17,7 @@ from genoci.sandbox import init, mounts, seccomp, terminal
 from genoci.sandbox.command import Command
 from genoci.sandbox.init import Plan
 from genoci.sandbox.launch import Streams
-from genoci.sandbox.mounts import PrivateFile
+from genoci.sandbox.mounts import HostFolder, PrivateFile
 from genoci.sandbox.report import Refused, heard
 from genoci.sandbox.stubs import Stubs
 
@@ -32,6 +32,7 @@ _MENDS_OF_EXEC = {
     errno.EACCES: "Has it the mode of a program, and may its user reach it?",
     errno.E2BIG: "One argument, or a shell text, may have 128 KiB: put it into a script.",
 }
+_OWN_PLACES = ("proc", "sys", "dev")
 _OWN_NAME = b"127.0.1.1\tgenoci\n"
 
 
@@ -194,24 +195,46 @@ def _forked(plan: Plan, report: FileIO, alive: FileIO) -> _Step:
 def _actions(command: Command, stubs: Stubs, terminal: bool) -> list[mounts.Action]:
     """What is set up in the root; the places that it needs there are made."""
     try:
-        for name in ("proc", "sys", "dev"):
+        for name in _OWN_PLACES:
             stubs.directory(name)
     except OSError as error:
         raise BuildError(
             f"the places for /proc, /sys and /dev can't be made in the image: {error.strerror}"
         ) from error
-    if command.cwd.strip("/").split("/")[0] not in ("proc", "sys", "dev"):
+    if command.cwd.strip("/").split("/")[0] not in _OWN_PLACES:
         stubs.folder(command.cwd)
     scripts = [
         PrivateFile(path.lstrip("/"), content, mode=0o555, locked=True)
         for path, content in command.files
     ]
-    shown = []
+    shown: list[PrivateFile | HostFolder] = []
     for path, content in _name_resolution().items():
+        if stubs.is_mounted_over(path):  # by a hook, which knows better
+            continue
         place = stubs.file(path)
         if place is not None:
             shown.append(PrivateFile(place, content))
+    shown += _asked_for(command, stubs)
     return mounts.container(scripts, shown, terminal=terminal)
+
+
+def _asked_for(command: Command, stubs: Stubs) -> Iterator[PrivateFile | HostFolder]:
+    """What the command shows over its root, in places that are there or made."""
+    for source, path in command.shown:
+        yield HostFolder(source, _there(path, stubs.folder(path)))
+    for path, content, mode in command.overlaid:
+        yield PrivateFile(_there(path, stubs.file(path, through_link=False)), content, mode=mode)
+
+
+def _there(path: str, place: str | None) -> str:
+    """The place; raises BuildError if there is none, or if it is the container's own."""
+    if not place or place.split("/")[0] in _OWN_PLACES:
+        raise BuildError(
+            f"nothing can be shown at {path} in the image: something else stands there, or on "
+            "the way",
+            mend="Remove it in an earlier step, or use another base.",
+        )
+    return place
 
 
 def _name_resolution() -> dict[str, bytes]:

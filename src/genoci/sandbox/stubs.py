@@ -68,13 +68,25 @@ class Stubs:
             return self._resolve(path, directory=True)
         return None
 
-    def file(self, path: str) -> str | None:
-        """The same for a file, on which something is to be shown."""
+    def file(self, path: str, *, through_link: bool = True) -> str | None:
+        """The same for a file, on which something is to be shown.
+
+        Not `through_link`: a link in its place is something else, too.
+        """
         with contextlib.suppress(OSError):
-            return self._resolve(path, directory=False)
+            return self._resolve(path, directory=False, through_link=through_link)
         return None
 
-    def _resolve(self, path: str, *, directory: bool) -> str | None:
+    def is_mounted_over(self, path: str) -> bool:
+        """Whether something else than the root itself is seen there, or on the way to it."""
+        resolve = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_XDEV | linux.RESOLVE_NO_MAGICLINKS
+        try:
+            os.close(linux.openat2(self._root_fd, os.fsencode(path), os.O_PATH, resolve=resolve))
+        except OSError as error:
+            return error.errno == errno.EXDEV
+        return False
+
+    def _resolve(self, path: str, *, directory: bool, through_link: bool = True) -> str | None:
         """Follow links as the container would, inside the root; make what is missing."""
         here: list[str] = []
         rest = _parts(path)
@@ -88,7 +100,7 @@ class Stubs:
                 mode = _mode(parent, name)
                 if stat.S_ISLNK(mode):
                     links += 1
-                    if links > _MOST_LINKS:
+                    if links > _MOST_LINKS or not (rest or through_link):
                         return None
                     target = os.readlink(name, dir_fd=parent)
                     here = [] if target.startswith("/") else here

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from genoci.spec.host import Folder
 from genoci.spec.keys import STEPS
-from genoci.spec.nodes import Mapping, Node, Scalar, Sequence, describe
+from genoci.spec.nodes import Mapping, Node, Scalar, Sequence
 from genoci.spec.problems import Mistake, Problems
 from genoci.spec.target import Expand
-from genoci.spec.values import fields, inside, integer, item_text, some_items, text, wrong_kind
+from genoci.spec.values import (
+    fields,
+    inside,
+    integer,
+    item_text,
+    sha256,
+    some_items,
+    text,
+    wrong_kind,
+)
 from genoci.spec.wording import quoted
 
 _EXAMPLE = STEPS["expand"]
 _FIELDS = ("src", "sha256", "dest", "strip")
-_SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 _DEEPEST_STRIP = 1000
 
 
@@ -69,12 +75,12 @@ def _mapping(node: Mapping, folder: Folder, problems: Problems) -> Expand:
         raise Mistake(node.place, "`expand` lacks `src`", mend)
     given = fields(node, _FIELDS, problems)
     sources: tuple[str, ...] = ()
-    sha256, dest, strip = None, "", 0
+    digest, dest, strip = None, "", 0
     with problems.collected():
         sources = _sources(given["src"], folder, problems)
     if "sha256" in given:
         with problems.collected():
-            sha256 = _sha256(given["sha256"], len(sources))
+            digest = _sha256(given["sha256"], len(sources))
     if "dest" in given:
         with problems.collected():
             scalar = text(given["dest"], "dest", example="dest: /opt")
@@ -82,7 +88,7 @@ def _mapping(node: Mapping, folder: Folder, problems: Problems) -> Expand:
     if "strip" in given:
         with problems.collected():
             strip = integer(given["strip"], "strip", least=0, most=_DEEPEST_STRIP)
-    return Expand(sources, node.place, sha256=sha256, dest=dest, strip=strip)
+    return Expand(sources, node.place, sha256=digest, dest=dest, strip=strip)
 
 
 def _sources(node: Node, folder: Folder, problems: Problems) -> tuple[str, ...]:
@@ -95,17 +101,11 @@ def _sources(node: Node, folder: Folder, problems: Problems) -> tuple[str, ...]:
 
 
 def _sha256(node: Node, sources: int) -> str:
-    what = "`sha256` must be 64 hexadecimal digits"
-    mend = "`sha256sum FILE` prints them"
-    if not isinstance(node, Scalar):
-        raise Mistake(node.place, f"{what}, not {describe(node)}", mend)
-    found = _SHA256.fullmatch(node.text)
-    if found is None:
-        raise Mistake(node.place, f"{what}, not {quoted(node.text)}", mend)
+    found = sha256(node)
     if sources > 1:
         raise Mistake(
             node.place,
             f"`sha256` goes with one file, and `src` stands for {sources}",
             "write a list, with a `{src: …, sha256: …}` for each",
         )
-    return found[1].lower()
+    return found

@@ -11,6 +11,7 @@ from genoci.spec.wording import did_you_mean, listed, near, quoted
 STEPS = {
     "expand": "expand: rootfs.tar.gz",
     "copy": "copy: hello.txt /etc/",
+    "install": "install: curl ./app.deb",
     "run": "run: echo hello > /etc/motd",
 }
 
@@ -18,6 +19,8 @@ STEPS = {
 TARGET = {
     "base": "base: empty",
     **STEPS,
+    "pre": "pre: ./before.sh",
+    "post": "post: rm -rf %ROOT%/var/cache",
     "steps": "steps: [{copy: a.txt /}, {run: cat /a.txt}]",
     "entrypoint": "entrypoint: /bin/echo hello",
     "cmd": "cmd: [--verbose]",
@@ -30,25 +33,28 @@ TARGET = {
     "volumes": "volumes: [/data]",
     "expose": "expose: [8080, 53/udp]",
     "platform": "platform: linux/arm64",
-}
-
-# Keys that the format has, and this version has not.
-_LATER = {
-    "install": "for now, `copy` the packages and `run` the image's own package manager",
-    "pre": "for now, run it before genoci",
-    "post": "for now, run it after genoci",
-    "cache": "every build does every step anew; delete the key",
+    "cache": "cache: 7d",
 }
 
 # What Dockerfiles, compose files and guesses call our keys, in lower case.
 _SYNONYMS = {
+    "after": "post",
     "annotation": "annotations",
+    "apk": "install",
+    "apt": "install",
+    "apt-get": "install",
     "arch": "platform",
     "architecture": "platform",
     "args": "cmd",
+    "before": "pre",
+    "checksum": "sha256",
     "command": "cmd",
     "copies": "copy",
     "cwd": "workdir",
+    "deb": "install",
+    "dependencies": "deps",
+    "digest": "sha256",
+    "dnf": "install",
     "environment": "env",
     "extract": "expand",
     "files": "copy",
@@ -56,16 +62,22 @@ _SYNONYMS = {
     "image": "base",
     "label": "labels",
     "maintainer": "labels",
+    "package": "install",
+    "packages": "install",
     "parent": "base",
     "ports": "expose",
+    "rpm": "install",
     "signal": "stopsignal",
     "stop_signal": "stopsignal",
     "tar": "expand",
     "tarball": "expand",
     "unpack": "expand",
+    "url": "src",
     "variables": "env",
     "volume": "volumes",
     "working_dir": "workdir",
+    "yum": "install",
+    "zypper": "install",
 }
 # Keys that stand one level deeper: in the mapping of a step.
 _DEEPER = {
@@ -79,11 +91,15 @@ _DEEPER = {
     "script": "run: {script: ./setup.sh}",
     "shell": "run: {shell: echo hello}",
     "network": "run: {shell: make, network: none}",
+    "name": "install: {name: curl}",
+    "deps": "install: {src: a.deb, deps: repo}",
+    "scripts": "install: {src: a.deb, scripts: skip}",
 }
 _NONE_HERE = {
     "add": "`expand` unpacks tarballs, `copy` copies files",
     "arg": "genoci has no variables; a program that writes the YAML file may have",
-    "build": "a target is built by `expand`, `copy` and `run`",
+    "build": "a target is built by `expand`, `copy`, `install` and `run`",
+    "hooks": "`pre` and `post` run on the host",
     "healthcheck": "the OCI image format has no health checks",
     "onbuild": "the OCI image format has no triggers",
 }
@@ -93,8 +109,6 @@ def unknown(key: Scalar, allowed: Collection[str]) -> Mistake:
     """A key that is none of `allowed`, with the one that its writer probably meant."""
     word = key.text.lower()
     in_target = "base" in allowed
-    if word in _LATER and "run" in allowed:
-        return Mistake(key.place, f"`{word}` is not supported yet", _LATER[word])
     what = f"there is no key {quoted(key.text)} here"
     if word in allowed:
         return Mistake(key.place, what, f"did you mean `{word}`?")
@@ -106,14 +120,8 @@ def unknown(key: Scalar, allowed: Collection[str]) -> Mistake:
         return Mistake(key.place, what, f"`{word}` stands beside `steps`, not in it")
     if in_target and word in _DEEPER:
         return Mistake(key.place, what, f"it belongs in a step: `{_DEEPER[word]}`")
-    return Mistake(key.place, what, _likely(word, list(allowed)))
-
-
-def _likely(word: str, allowed: list[str]) -> str:
-    likely = near(word, [*allowed, *_LATER])
-    if "run" in allowed and likely and likely[0] in _LATER:
-        return f"`{likely[0]}` is not supported yet"
-    return did_you_mean(word, allowed, otherwise=_all(allowed))
+    keys = list(allowed)
+    return Mistake(key.place, what, did_you_mean(word, keys, otherwise=_all(keys)))
 
 
 def means(key: Scalar, meant: str) -> bool:

@@ -7,24 +7,32 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from genoci.spec import names
+from genoci.spec.cache import read_cache
 from genoci.spec.config import read_config
 from genoci.spec.copy import read_copy
 from genoci.spec.expand import read_expand
+from genoci.spec.hook import read_hook
 from genoci.spec.host import Folder
+from genoci.spec.install import read_install
 from genoci.spec.keys import STEPS, TARGET, means, unknown
 from genoci.spec.link import Tags, check_circles, check_references
 from genoci.spec.nodes import Entry, Mapping, Node, Sequence, describe, is_null
 from genoci.spec.problems import Mistake, Problems
 from genoci.spec.run import read_run
 from genoci.spec.source import read_text
-from genoci.spec.target import Place, Spec, Step, Target
+from genoci.spec.target import Hook, Place, Spec, Step, Target
 from genoci.spec.values import fields, integer, text, wrong_kind
 from genoci.spec.wording import quoted
 
 _SMALLEST = "for example: `hello: {base: empty, copy: hello.txt /}`"
 _MOST_KEPT = 1_000_000
 _Reader = Callable[[Node, Folder, Problems], Iterable[Step]]
-_READERS: dict[str, _Reader] = {"expand": read_expand, "copy": read_copy, "run": read_run}
+_READERS: dict[str, _Reader] = {
+    "expand": read_expand,
+    "copy": read_copy,
+    "install": read_install,
+    "run": read_run,
+}
 
 
 def read(path: Path, *, tags: Tags) -> Spec:
@@ -127,7 +135,13 @@ def _target(entry: Entry, folder: Folder, problems: Problems) -> Target:
         base, base_place = _base(entry, node, given)
     steps = _steps(node, given, folder, problems)
     config = read_config(given, problems)
-    return Target(name.text, base, tuple(steps), config, name.place, base_place)
+    pre = _hooks(given, "pre", folder, problems)
+    post = _hooks(given, "post", folder, problems)
+    max_age = None
+    if "cache" in given:
+        with problems.collected():
+            max_age = read_cache(given["cache"])
+    return Target(name.text, base, tuple(steps), config, name.place, base_place, pre, post, max_age)
 
 
 def _base(entry: Entry, node: Mapping, given: dict[str, Node]) -> tuple[str, Place]:
@@ -137,7 +151,8 @@ def _base(entry: Entry, node: Mapping, given: dict[str, Node]) -> tuple[str, Pla
             raise Mistake(
                 name.place,
                 f"target {quoted(name.text)} has nothing but a `base`",
-                "add `expand`, `copy`, `run` or another key; `genoci tag` gives one more name",
+                "add `expand`, `copy`, `install`, `run` or another key; "
+                "`genoci tag` gives one more name",
             )
         base = text(given["base"], "base", example=TARGET["base"])
         return base.text, base.place
@@ -150,8 +165,16 @@ def _base(entry: Entry, node: Mapping, given: dict[str, Node]) -> tuple[str, Pla
     return names.EMPTY, name.place  # an unknown key was meant, and is told
 
 
+def _hooks(
+    given: dict[str, Node], key: str, folder: Folder, problems: Problems
+) -> tuple[Hook, ...]:
+    with problems.collected():
+        return tuple(read_hook(given[key], key, folder, problems)) if key in given else ()
+    return ()
+
+
 def _steps(node: Mapping, given: dict[str, Node], folder: Folder, problems: Problems) -> list[Step]:
-    """In the order of `steps`, or else `expand`, `copy`, `run`, whatever the file's order."""
+    """In the order of `steps`, or else that of `_READERS`, whatever the file's order."""
     steps: list[Step] = []
     for name, reader in _READERS.items():
         if name in given:

@@ -127,7 +127,10 @@ class ConfigChange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One layer on a base, and one image. `pre` and `post` run on the host, around the steps."""
+    """One layer on a base, and one image. `pre` and `post` run on the host, around the steps.
+
+    A layer that was built `max_age` seconds ago or longer is built again; None: it lasts.
+    """
 
     name: str
     base: str
@@ -137,6 +140,7 @@ class Target(msgspec.Struct, frozen=True):
     base_place: Place
     pre: tuple[Hook, ...] = ()
     post: tuple[Hook, ...] = ()
+    max_age: int | None = None
 
 
 class Spec(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection
 
@@ -9,6 +10,8 @@ from genoci.spec.keys import unknown
 from genoci.spec.nodes import Mapping, Node, Scalar, Sequence, describe, is_null
 from genoci.spec.problems import Mistake, Problems
 from genoci.spec.wording import quoted
+
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 
 
 def wrong_kind(node: Node, key: str, wanted: str, example: str = "") -> Mistake:
@@ -75,6 +78,18 @@ def integer(node: Node, key: str, *, least: int, most: int) -> int:
     if value is None or not least <= value <= most:
         raise Mistake(node.place, f"`{key}` must be {wanted}, not {quoted(node.text)}")
     return value
+
+
+def sha256(node: Node) -> str:
+    """64 hexadecimal digits in lower case; they may have been written after `sha256:`."""
+    what = "`sha256` must be 64 hexadecimal digits"
+    mend = "`sha256sum FILE` prints them"
+    if not isinstance(node, Scalar):
+        raise Mistake(node.place, f"{what}, not {describe(node)}", mend)
+    found = _SHA256.fullmatch(node.text)
+    if found is None:
+        raise Mistake(node.place, f"{what}, not {quoted(node.text)}", mend)
+    return found[1].lower()
 
 
 def words(scalar: Scalar, key: str) -> list[str]:

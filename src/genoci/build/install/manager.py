@@ -27,10 +27,14 @@ class Batch(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a program of the root ended: its exit status, and the last lines that it printed."""
+    """How a program of the root ended: its exit status, and the last lines that it printed.
+
+    `output` is all of it, unless that is more than some megabytes: then the end of it.
+    """
 
     status: int
     tail: tuple[str, ...]
+    output: str
 
 
 class Run(Protocol):
@@ -43,11 +47,14 @@ class Run(Protocol):
         env: Mapping[str, str] = ...,
         quiet: bool = False,
     ) -> Ended:
-        """Run a program of the root in the container of `run`, as its root.
+        """Run a program of the root in the container of `run`, as its root, in `/`.
 
-        `shown` are directories of the host by the path in the root where they are seen, writable;
-        `overlaid` are programs or files of ours, executable, by path. None of it is left in the
-        root. What is printed goes to the build's output unless `quiet`, and into the tail.
+        `shown` are directories of the host by the path in the root where they are seen, writable,
+        none within another; `overlaid` are programs or files of ours, executable, by path. None
+        of it is left in the root. The environment is a clean one with `env` added, LC_ALL=C and
+        SOURCE_DATE_EPOCH; with `network` also the host's proxies. What is printed goes to the
+        build's output unless `quiet`, and into the tail. Raises BuildError if there is no such
+        program.
         """
 
 

@@ -14,6 +14,8 @@ PURPOSE = "Builds OCI images from a YAML file: no daemon, no root, no other imag
 SHORT = (("genoci FILE.yaml [TARGET…]", "short for: genoci build -f FILE.yaml [TARGET…]"),)
 TABLE = {
     "build": Entry("[-f FILE] [TARGET…]", "build the targets of a YAML file"),
+    "plan": Entry("[-f FILE] [TARGET…]", "say what a build would do, and why"),
+    "lock": Entry("[-f FILE] [TARGET…]", "pin what is installed by name in genoci.lock"),
     "ls": Entry("", "list the tags"),
     "inspect": Entry("TAG", "show manifest, config, layers and history"),
     "diff": Entry("TAG TAG", "show what changed in files and config"),

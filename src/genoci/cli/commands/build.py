@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genoci.build.events import AnyEvent, Finished
-from genoci.cli.parser import DRIVERS, Parser, choice, is_a_file
+from genoci.cli.parser import DRIVERS, Parser, choice, is_a_file, whole_number
 from genoci.cli.session import Session
 from genoci.cli.text import count
 from genoci.errors import UsageError
 
 if TYPE_CHECKING:
+    from genoci.build.request import Request
     from genoci.build.schedule import Outcome
 
 DEFAULT_FILE = "genoci.yaml"
@@ -27,9 +28,8 @@ genoci build -f images.yaml --keep-going --compression zstd:19
 
 
 def arguments(parser: Parser) -> None:
+    selection(parser)
     add = parser.add_argument
-    add("targets", metavar="TARGET", nargs="*", help="what to build; else all of the file")
-    add("-f", "--file", metavar="FILE", help=f"the YAML file; else {DEFAULT_FILE}")
     add(
         "--driver",
         type=choice("--driver", DRIVERS),
@@ -37,30 +37,55 @@ def arguments(parser: Parser) -> None:
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
     )
     add(
+        "--jobs",
+        metavar="N",
+        type=whole_number("--jobs"),
+        help="how many targets may be built at once; else as many as there are processors",
+    )
+    add("--explain", action="store_true", help="say why a target is built that is not cached")
+    add("--expect-cached", action="store_true", help="fail if anything would have to be built")
+    add("--keep-going", action="store_true", help="after a failure, build what does not need it")
+    add(
+        "--no-hooks",
+        action="store_true",
+        help="refuse a file with pre or post, which act on the host",
+    )
+    add("--no-dated-tags", action="store_true", help="tag as NAME only, not as NAME-DATE_N too")
+    parser.add_json("a line of JSON for each target that is built")
+
+
+def selection(parser: Parser) -> None:
+    """What is to be built, and what decides whether it was; for `plan` as well."""
+    add = parser.add_argument
+    add("targets", metavar="TARGET", nargs="*", help="what to build; else all of the file")
+    add("-f", "--file", metavar="FILE", help=f"the YAML file; else {DEFAULT_FILE}")
+    add(
         "--compression",
         metavar="KIND[:LEVEL]",
         default="gzip",
         help="of new layers: gzip or zstd, with a level if you like",
     )
-    add("--keep-going", action="store_true", help="after a failure, build what does not need it")
-    add("--no-dated-tags", action="store_true", help="tag as NAME only, not as NAME-DATE_N too")
-    parser.add_json("a line of JSON for each target that is built")
+    add(
+        "--no-cache",
+        metavar="TARGET,…",
+        help="build although nothing changed: all targets, or those named behind a '='",
+    )
 
 
 def run(options: argparse.Namespace, session: Session) -> int:
-    from genoci.build.schedule import Request, build
-    from genoci.layer.compress import Compression
+    import msgspec
 
-    request = Request(
-        file=_file(options),
-        targets=tuple(options.targets),
-        layout=session.settings.layout,
-        state=session.settings.state,
+    from genoci.build.schedule import build
+
+    request = msgspec.structs.replace(
+        request_of(options, session),
         driver=session.driver(),
-        compression=Compression.parse(options.compression),
+        jobs=options.jobs or len(os.sched_getaffinity(0)),
         keep_going=options.keep_going,
         dated_tags=not options.no_dated_tags,
-        epoch=session.settings.epoch,
+        hooks=not options.no_hooks,
+        expect_cached=options.expect_cached,
+        explain=options.explain,
     )
     progress = session.progress()
 
@@ -82,7 +107,25 @@ def run(options: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-def _file(options: argparse.Namespace) -> Path:
+def request_of(options: argparse.Namespace, session: Session) -> Request:
+    """What the options of `selection` ask for."""
+    from genoci.build.request import Request
+    from genoci.layer.compress import Compression
+
+    return Request(
+        file=file_of(options),
+        targets=tuple(options.targets),
+        layout=session.settings.layout,
+        state=session.settings.state,
+        compression=Compression.parse(options.compression),
+        epoch=session.settings.epoch,
+        use_cache=options.no_cache != "",
+        uncached=tuple(filter(None, (options.no_cache or "").split(","))),
+    )
+
+
+def file_of(options: argparse.Namespace) -> Path:
+    """The YAML file that the options name; UsageError if there is none."""
     if options.file is not None:
         return Path(options.file)
     for word in options.targets:

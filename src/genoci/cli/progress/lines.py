@@ -25,7 +25,7 @@ from genoci.cli.translate import foreign, is_ours
 _END = re.compile(r"\r*\n|\r+")
 _LONGEST = 1 << 22  # characters of an unfinished line that are held; more are shown in pieces
 _TAIL = 20
-GUTTER = "  | "  # so that no command's output can pass for a message of ours
+_BAR = "| "  # so that no command's output can pass for a message of ours
 
 
 class Line(NamedTuple):
@@ -76,39 +76,74 @@ class Assembler:
 
 
 class Telling:
-    """Turns events into lines for people, in order, and complete."""
+    """Turns events into lines for people, in order, and complete.
+
+    As soon as several targets are being built at once, lines say whose they are.
+    """
 
     def __init__(self, *, debug: bool) -> None:
-        self.output = Assembler()
         self._debug = debug
-        self._started = time.monotonic()
+        self._outputs: dict[str, Assembler] = {}
+        self._began: dict[str, float] = {}
+        self._named = False
 
     def lines(self, event: AnyEvent) -> Iterator[Line]:
         """What `event` says; before anything else, an unfinished line of output is ended."""
         if isinstance(event, Output):
-            yield from (Line(GUTTER + line, "dim") for line in self.output.feed(event.text))
+            output = self._outputs.setdefault(event.target, Assembler())
+            yield from self._said(event.target, output.feed(event.text))
             return
-        yield from self.rest()
+        yield from self._rest_of(event.target)
         match event:
             case Started():
-                self._started = time.monotonic()
+                self._began[event.target] = time.monotonic()
+                self._named = self._named or len(self._began) > 1
                 yield Line(f"[{event.number}/{event.total}] {event.target}", "bold")
+                yield from (Line(f"  because {text.one_line(why)}") for why in event.because)
             case Stepped():
-                yield Line(f"  {first_line(event.step)}")
+                yield Line(f"  {self._whose(event.target)}{first_line(event.step)}")
             case Warned():
                 yield Line(f"{_of(event.target)}{event.what}", "yellow", "warning: ")
                 yield from _indented(event.mend)
             case Finished():
-                took = text.duration(time.monotonic() - self._started)
-                yield Line(f"  done in {took}: {', '.join(event.tags)}", "green")
+                began = self._began.get(event.target, time.monotonic())
+                took = text.duration(time.monotonic() - began)
+                how = "cached" if event.cached else f"done in {took}"
+                tags = ", ".join(event.tags)
+                yield Line(f"  {self._whose(event.target)}{how}: {tags}", "green")
+                self._ended(event.target)
             case Failed():
                 yield from failure(event, debug=self._debug)
+                self._ended(event.target)
             case Skipped():
                 yield Line(f"{event.target}: not built, because of {event.because}", "yellow")
 
     def rest(self) -> Iterator[Line]:
-        """The unfinished line of output, if there is one."""
-        yield from (Line(GUTTER + line, "dim") for line in self.output.rest())
+        """The unfinished lines of output."""
+        for target in list(self._outputs):
+            yield from self._rest_of(target)
+
+    def unfinished(self) -> str:
+        """The beginning of an unfinished line, as it will be told; "" if none is."""
+        for target, output in self._outputs.items():
+            if line := output.unfinished():
+                return f"  {self._whose(target)}{_BAR}{line}"
+        return ""
+
+    def _rest_of(self, target: str) -> Iterator[Line]:
+        if target in self._outputs:
+            yield from self._said(target, self._outputs[target].rest())
+
+    def _said(self, target: str, lines: list[str]) -> Iterator[Line]:
+        gutter = f"  {self._whose(target)}{_BAR}"
+        yield from (Line(gutter + line, "dim") for line in lines)
+
+    def _whose(self, target: str) -> str:
+        return f"{target} " if self._named and target else ""
+
+    def _ended(self, target: str) -> None:
+        self._began.pop(target, None)
+        self._outputs.pop(target, None)
 
 
 def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
@@ -122,7 +157,7 @@ def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
     tail = [line for said in event.tail for line in _END.split(said)][-_TAIL:]
     if tail:
         yield Line("  the last lines of its output:")
-        yield from (Line(GUTTER + line, "dim") for line in tail)
+        yield from (Line(f"  {_BAR}{line}", "dim") for line in tail)
     yield from _indented(event.mend)
 
 

@@ -15,16 +15,37 @@ from rich.text import Text
 from genoci.build.events import AnyEvent, Failed, Finished, Progressed, Skipped, Started, Stepped
 from genoci.cli import text
 from genoci.cli.messages import Messages
-from genoci.cli.progress.lines import GUTTER, Line, Telling, first_line
+from genoci.cli.progress.lines import Line, Telling, first_line
 
 _PAUSE = 0.05  # seconds between two drawings; a command may print faster than terminals do
 
 
-class Status:
-    """What is being done now, and how far it is."""
+_MOST = 8  # targets that are drawn, however many are being built
+
+
+class Statuses:
+    """What is being done now: a status for each target."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        self._of: dict[str, Status] = {}
+
+    def note(self, event: AnyEvent) -> None:
+        if isinstance(event, Finished | Failed | Skipped):
+            self._of.pop(event.target, None)
+        elif isinstance(event, Started | Stepped | Progressed):
+            self._of.setdefault(event.target, Status(self._began)).note(event)
+
+    def drawn(self, width: int) -> Iterator[Text | Table]:
+        for status in list(self._of.values())[:_MOST]:
+            yield from status.drawn(width)
+
+
+class Status:
+    """What is being done of one target, and how far it is."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
         self._target = ""
         self._number = self._total = 0
         self._step = ""
@@ -40,11 +61,6 @@ class Status:
                 self._begin_step(event.step)
             case Progressed():
                 self._done, self._of = event.done, event.total
-            case Finished() | Failed() | Skipped():
-                self._target = ""
-
-    def __bool__(self) -> bool:
-        return bool(self._target or self._done)
 
     def drawn(self, width: int) -> Iterator[Text | Table]:
         """One or two lines, none wider than `width`."""
@@ -79,7 +95,7 @@ class Status:
 
 
 class Tty:
-    """The display: lines go above and are never drawn over; at most three lines move below."""
+    """The display: lines go above and are never drawn over; a few lines move below."""
 
     def __init__(self, messages: Messages, *, debug: bool) -> None:
         self._console = Console(
@@ -91,7 +107,7 @@ class Tty:
             no_color=not messages.colour,
         )
         self._telling = Telling(debug=debug)
-        self._status = Status()
+        self._status = Statuses()
         self._above: list[Line] = []
         self._drawn = 0.0
         self._live = self._begin()
@@ -144,9 +160,9 @@ class Tty:
         self._show_above()
 
     def _below(self, width: int) -> Iterator[Text | Table]:
-        unfinished = self._telling.output.unfinished()
+        unfinished = self._telling.unfinished()
         if unfinished:
-            line = Text(text.harmless(GUTTER + unfinished).expandtabs(), "dim", no_wrap=True)
+            line = Text(text.harmless(unfinished).expandtabs(), "dim", no_wrap=True)
             line.truncate(width)
             yield line
         yield from self._status.drawn(width)

@@ -1,0 +1,191 @@
+"""What host files hold, as digests: of those that did not change since, remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from genoci import files
+from genoci.errors import BuildError
+
+_FOLDER = "inputs"
+_SETTLED = 2 * 10**9  # nanoseconds after which a change gives a file another time than before
+_LARGEST_LIST = 256 << 10  # bytes; a longer one is told by its digest alone
+_LARGEST_TEXT = 64 << 10  # bytes
+
+
+_Identity = tuple[int, int, int, int, int]  # device, inode, size, modification and change time
+
+
+class _Seen(msgspec.Struct, frozen=True, array_like=True):
+    """What a file was when it was read, and the digest that it had."""
+
+    identity: _Identity
+    sha256: str
+
+
+_decode = msgspec.msgpack.Decoder(dict[str, _Seen]).decode
+
+
+class Inputs:
+    """Digests of host files. What was read is remembered in the state when `keep` is called.
+
+    A file counts as unchanged as long as device, inode, size, modification and change time are
+    the same. One that was changed a moment before it was read is not remembered: another change in
+    the same tick of the clock could not be told.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._folder = state / _FOLDER
+        self._before: dict[str, dict[str, _Seen]] = {}
+        self._now: dict[str, dict[str, _Seen]] = {}
+
+    def file(self, path: str) -> dict[str, Any]:
+        """A file's content and mode, or its link's text, as a document; links are followed."""
+        status = _stat(path)
+        return {"mode": stat.S_IMODE(status.st_mode), "sha256": self._digest(path, "", status)}
+
+    def content(self, path: str) -> str:
+        """The sha256 of a file's content."""
+        return self._digest(path, "", _stat(path))
+
+    def is_sound(self, blobs: Path, name: str) -> bool:
+        """Whether the blob of that name, in a folder of them, has the digest that is its name."""
+        folder = str(blobs)
+        if folder not in self._now:  # what other builds found in it stays known
+            self._now[folder] = {
+                known: seen
+                for known, seen in self._remembered(folder).items()
+                if (blobs / known).exists()
+            }
+        full = str(blobs / name)
+        return self._digest(full, name, _stat(full), top=folder) == name
+
+    def text(self, path: str) -> str:
+        """The content of a script, for showing what changed in it; "" if it is no small text."""
+        try:
+            with open(path, "rb") as stream:
+                data = stream.read(_LARGEST_TEXT + 1)
+            return data.decode() if len(data) <= _LARGEST_TEXT else ""
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def directory(self, path: str, excluded: Callable[[bytes], bool]) -> dict[str, Any]:
+        """What a directory holds, as a document: a digest, and what it is of unless that is long.
+
+        Names, kinds, modes, links and contents count; times do not.
+        """
+        listed = dict(self._walk(os.fsencode(path), path, excluded))
+        encoded = msgspec.json.encode(listed, order="sorted")
+        digest = hashlib.sha256(encoded).hexdigest()
+        document: dict[str, Any] = {"mode": stat.S_IMODE(_stat(path).st_mode), "tree": digest}
+        if len(encoded) <= _LARGEST_LIST:
+            document["files"] = listed
+        return document
+
+    def keep(self) -> None:
+        """Remember what was read, for the next build."""
+        for name, seen in self._now.items():
+            if seen != self._before.get(name):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                files.write(self._file(name), msgspec.msgpack.encode(seen))
+
+    def _walk(
+        self, top: bytes, name: str, excluded: Callable[[bytes], bool]
+    ) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        pending = [b""]
+        while pending:
+            above = pending.pop()
+            try:
+                entries = sorted(os.scandir(os.path.join(top, above)), key=lambda e: e.name)
+            except OSError as error:
+                raise _unreadable(os.fsdecode(os.path.join(top, above)), error) from error
+            for entry in entries:
+                path = above + b"/" + entry.name if above else entry.name
+                if excluded(path):
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(path)
+                found.append((_spelled(path), self._told(entry.path, name, path, status)))
+        return found
+
+    def _told(self, full: bytes, name: str, path: bytes, status: os.stat_result) -> str:
+        mode = f"{stat.S_IMODE(status.st_mode):o}"
+        if stat.S_ISREG(status.st_mode):
+            digest = self._digest(os.fsdecode(full), _spelled(path), status, top=name)
+            return f"file {mode} {digest}"
+        if stat.S_ISLNK(status.st_mode):
+            return f"link {_spelled(os.readlink(full))}"
+        return f"{stat.filemode(status.st_mode)[0]} {mode}"
+
+    def _digest(self, full: str, path: str, status: os.stat_result, *, top: str = "") -> str:
+        top = top or full
+        known = self._remembered(top).get(path)
+        seen = self._now.setdefault(top, {})
+        identity = _identity(status)
+        if known is not None and identity == known.identity:
+            seen[path] = known
+            return known.sha256
+        began = time.time_ns()
+        digest, after = _read(full)
+        if identity == _identity(after) and began - max(identity[3:]) > _SETTLED:
+            seen[path] = _Seen(identity, digest)
+        return digest
+
+    def _remembered(self, top: str) -> Mapping[str, _Seen]:
+        if top not in self._before:
+            try:
+                self._before[top] = _decode(self._file(top).read_bytes())
+            except (OSError, msgspec.MsgspecError):  # never seen, or not by this version
+                self._before[top] = {}
+        return self._before[top]
+
+    def _file(self, top: str) -> Path:
+        return self._folder / hashlib.sha256(os.fsencode(top)).hexdigest()
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _read(path: str) -> tuple[str, os.stat_result]:
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return digest, os.fstat(stream.fileno())
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> BuildError:
+    return BuildError(
+        f"cannot read {path}: {error.strerror}",
+        mend="It was there when the build began; make it readable, or leave it out.",
+    )
+
+
+def _spelled(name: bytes) -> str:
+    """Text that stands for these bytes and no others."""
+    return name.replace(b"\\", b"\\\\").decode(errors="backslashreplace")

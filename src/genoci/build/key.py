@@ -1,0 +1,124 @@
+"""What a target's layer depends on, as a document; its digest is the layer's key.
+
+All that can change the layer is in it, and nothing else: not the times of inputs, not where files
+lie, not who builds, on which driver, or for what name. The config keys are not, except those that
+a command sees: they are applied anew to what the key leads to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from genoci.build.inputs import Inputs
+from genoci.build.ownership import excluded
+from genoci.layer.compress import Compression
+from genoci.layer.entry import FORMAT
+from genoci.oci.digest import Digest
+from genoci.oci.image import Image
+from genoci.spec.pinned import Pinned
+from genoci.spec.target import Copy, Expand, Hook, Install, Run, Step, Target
+
+
+class Key(msgspec.Struct, frozen=True, dict=True):
+    """`document` has JSON's types; equal documents have equal digests."""
+
+    document: Mapping[str, Any]
+
+    @cached_property
+    def preimage(self) -> bytes:
+        return msgspec.json.encode(self.document, order="sorted")
+
+    @cached_property
+    def digest(self) -> Digest:
+        return Digest("sha256", hashlib.sha256(self.preimage).hexdigest())
+
+
+def key_of(
+    target: Target,
+    base: Image,
+    images: Mapping[str, Image],
+    inputs: Inputs,
+    *,
+    compression: Compression,
+    epoch: int | None,
+    pins: tuple[Pinned, ...] | None = None,
+) -> Key:
+    """The key of a target on `base`; `images` are those that it copies from, by name.
+
+    Reads what host files it has to, the first time. Raises BuildError for one that can't be read.
+    """
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "base": str(base.chain_id) if base.chain_id else None,
+        "platform": str(base.configure(**target.config.given()).platform),
+        "compression": [compression.algorithm, compression.effective_level],
+        "epoch": epoch,
+        "steps": [_step(step, images, inputs) for step in target.steps],
+    }
+    if any(isinstance(step, Run | Install) for step in target.steps):
+        document["env"] = base.configure(env=target.config.env).env
+        document["workdir"] = base.workdir
+    if any(isinstance(step, Install) for step in target.steps) and pins is not None:
+        document["pins"] = msgspec.to_builtins(pins)
+    for name, hooks in (("pre", target.pre), ("post", target.post)):
+        if hooks:
+            document[name] = [_command(hook, inputs) for hook in hooks]
+            document["target"] = target.name  # hooks are told it
+    return Key(document)
+
+
+def _step(step: Step, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
+    match step:
+        case Expand():
+            sources = [inputs.content(path) for path in step.sources]
+            return {"expand": sources, "dest": step.dest, "strip": step.strip}
+        case Copy():
+            return _copy(step, images, inputs)
+        case Install():
+            return {"install": [_package(package, inputs) for package in step.packages]}
+        case Run():
+            about = {"user": step.user, "network": step.network, "implicit": step.implicit}
+            return _command(step, inputs) | about
+
+
+def _copy(step: Copy, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "dest": step.dest,
+        "mode": step.mode,
+        "owner": step.owner,
+        "exclude": list(step.exclude),
+    }
+    if step.image is not None:
+        chain_id = images[step.image].chain_id
+        return document | {"copy": list(step.sources), "from": str(chain_id) if chain_id else None}
+    return document | {"copy": [_source(path, step, inputs) for path in step.sources]}
+
+
+def _source(path: str, step: Copy, inputs: Inputs) -> dict[str, Any]:
+    if os.path.isdir(path):
+        return inputs.directory(path, lambda name: excluded(name, step.exclude))
+    return inputs.file(path) | {"name": os.path.basename(path)}
+
+
+def _package(package: Any, inputs: Inputs) -> dict[str, Any]:
+    document = {
+        "deps_from_repo": package.deps_from_repo,
+        "skip_scripts": package.skip_scripts,
+    }
+    if package.path is not None:
+        return document | {"sha256": inputs.content(package.path)}
+    if package.url is not None:
+        return document | {"sha256": package.sha256}
+    return document | {"name": package.name}
+
+
+def _command(command: Run | Hook, inputs: Inputs) -> dict[str, Any]:
+    if command.script is None:
+        return {"run": command.shell}
+    return {"script": inputs.content(command.script), "run": inputs.text(command.script)}

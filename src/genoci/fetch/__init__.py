@@ -1,0 +1,1 @@
+"""Files of the network: fetched once, checked against a digest, kept under it."""
