@@ -35,15 +35,28 @@ class Session(NamedTuple):
         from genoci.settings import is_on_btrfs
         from genoci.snapshot.driver import Driver
 
-        place = self.settings.btrfs
+        settings = self.settings
+        place = settings.btrfs
         if place is None:
-            return Driver(self.settings.driver)
-        if not (place.is_dir() and is_on_btrfs(place)):
-            raise MachineError(
-                f"there is no btrfs at {place}",
-                mend="Set it up: lpack setup (as root); or take another driver: --driver overlay",
-            )
-        return Driver(self.settings.driver, str(place.absolute()))
+            return Driver(settings.driver)
+        if place.is_dir() and is_on_btrfs(place):
+            return Driver(settings.driver, str(place.absolute()))
+        if settings.config is None and is_on_btrfs(settings.state):
+            return Driver(settings.driver)
+        raise MachineError(
+            f"there is no btrfs at {place}",
+            mend="Set it up: lpack setup (as root); or take another driver: --driver overlay",
+        )
+
+    def driver_if_there(self) -> Driver:
+        """The same where a btrfs that is not there does not matter."""
+        from genoci.errors import MachineError
+        from genoci.snapshot.driver import AUTO
+
+        try:
+            return self.driver()
+        except MachineError:
+            return AUTO
 
     def tell(self, event: AnyEvent) -> None:
         """Show what an operation warns of; for those that are no builds."""

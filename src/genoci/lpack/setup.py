@@ -69,6 +69,8 @@ def set_up(site: Site, *, size: int | None, say: Say) -> None:
         )
     _check_mount_point(site.mount)
     with alone(site.lofile.parent), contextlib.ExitStack() as undo:
+        for folder in {site.lofile.parent, site.config.parent}:
+            files.sweep(folder)  # what one has left that was killed
         made = _found(site) or _make(site, size, undo, say)
         _make_folders(made, undo)
         _mount(made, undo)

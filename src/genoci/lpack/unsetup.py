@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from genoci import linux
+from genoci import files, linux
 from genoci.errors import MachineError, StorageError
 from genoci.lpack import loop
 from genoci.lpack.loop import Loop
@@ -35,7 +35,7 @@ def take_down(
     The directories that were mounted on. Raises StorageError for one that holds a checkout or is
     in use, unless `force`.
     """
-    lofiles = list(lofiles)
+    lofiles, configs = list(lofiles), list(configs)
     found = {made.lofile: made for made in _recorded(lofiles, configs)}
     abandoned = [path for path in map(unfinished, lofiles) if os.path.lexists(path)]
     if (found or abandoned) and os.geteuid() != 0:
@@ -49,6 +49,8 @@ def take_down(
     for made in found.values():
         with alone(Path(made.lofile).parent):
             _take_down(made, force=force, say=say)
+    for folder in {path.parent for path in (*lofiles, *configs)}:
+        files.sweep(folder)
     for path in abandoned:
         if path.lstat().st_uid == os.geteuid():
             path.unlink()

@@ -20,7 +20,8 @@ from genoci.snapshot.root import PARENT, ROOT, bind, make_empty
 
 # No index: it would tie an upper directory to its lower ones by file handles. No copying of
 # metadata alone: an upper file must be whole. Renamed directories are copied by whoever renames
-# (EXDEV). Volatile: what a crash leaves half-written is no snapshot anyway.
+# (EXDEV). Volatile: what a crash leaves half-written is no snapshot anyway, and unmounting does
+# not wait until the whole filesystem below is on the disk.
 _OPTIONS = b"userxattr,index=off,metacopy=off,redirect_dir=nofollow"
 MOST_LAYERS = 500  # OVL_MAX_STACK in the kernel's fs/overlayfs
 
@@ -53,16 +54,15 @@ class Overlay:
         remove_tree(tree)
 
 
-def mount(folder: Path, lowers: list[Path], *, lasting: bool = False) -> None:
+def mount(folder: Path, lowers: list[Path]) -> None:
     """Mount `folder`/fs over `lowers` (the topmost first) at `folder`/root.
 
-    With `lasting` what programs sync there is synced. Raises OSError; BuildError for more layers
-    than an overlay takes. Makes what else it needs in `folder`.
+    Raises OSError; BuildError for more layers than an overlay takes. Makes what else it needs in
+    `folder`.
     """
     for name in ("work", ROOT):
         (folder / name).mkdir(mode=0o700)
-    more = b"upperdir=../fs,workdir=../work,"
-    _mount(folder, ROOT, lowers, more if lasting else b"volatile," + more)
+    _mount(folder, ROOT, lowers, b"volatile,upperdir=../fs,workdir=../work,")
 
 
 def mount_read_only(folder: Path, lowers: list[Path]) -> None:

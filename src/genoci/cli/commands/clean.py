@@ -8,14 +8,24 @@ from pathlib import Path
 
 from genoci.cli.parser import Parser
 from genoci.cli.session import Session
-from genoci.errors import UsageError
+from genoci.errors import BuildError, UsageError
 
 EXAMPLES = """
 genoci clean                      the next build makes again what it needs
 genoci clean --state /var/tmp/state
 """
 # How the names in a state begin.
-_OURS = ("snapshots", "listings", "inputs", "building", "downloads", "packages", ".genoci")
+_OURS = (
+    "snapshots",
+    "listings",
+    "inputs",
+    "building",
+    "downloads",
+    "packages",
+    "checkout",
+    "mounted",
+    ".genoci",
+)
 
 
 def arguments(parser: Parser) -> None:
@@ -29,9 +39,19 @@ def run(options: argparse.Namespace, session: Session) -> int:
     if not _is_there(state):
         session.messages.note(f"there is no state in {state}")
         return 0
-    clean(state, session.tell)
+    _refuse_checkout(state)
+    clean(state, session.tell, session.driver_if_there())
     session.messages.note(f"the state in {state} is deleted")
     return 0
+
+
+def _refuse_checkout(state: Path) -> None:
+    if (state / "checkout.json").exists():
+        raise BuildError(
+            "the state holds a checkout, which would be lost",
+            where=str(state),
+            mend="First lpack checkin, or lpack abort.",
+        )
 
 
 def _is_there(state: Path) -> bool:

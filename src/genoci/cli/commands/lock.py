@@ -27,7 +27,6 @@ def arguments(parser: Parser) -> None:
     add(
         "--driver",
         type=choice("--driver", DRIVERS),
-        default="auto",
         metavar="NAME",
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
     )
@@ -39,7 +38,6 @@ def run(options: argparse.Namespace, session: Session) -> int:
     from genoci.build.relock import lock
     from genoci.build.request import Request
     from genoci.layer.compress import Compression
-    from genoci.snapshot.driver import Driver
 
     if options.file is None and options.targets and is_a_file(options.targets[0]):
         options.file, *options.targets = options.targets
@@ -48,7 +46,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
         targets=tuple(options.targets),
         layout=session.settings.layout,
         state=session.settings.state,
-        driver=Driver(options.driver),
+        driver=session.driver(),
         compression=Compression.parse("gzip"),
         epoch=session.settings.epoch,
         hooks=not options.no_hooks,

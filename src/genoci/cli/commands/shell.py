@@ -39,4 +39,4 @@ def run(options: argparse.Namespace, session: Session) -> int:
         return operations.shell(layout, state, options.tag, command, session.driver(), session.tell)
     if options.driver:
         raise UsageError("--driver: what a failed build left stands on the build's own driver")
-    return operations.shell_failed(state, command, session.tell)
+    return operations.shell_failed(state, command, session.tell, session.driver_if_there())
