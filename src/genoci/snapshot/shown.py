@@ -41,7 +41,7 @@ def show(store: Store, name: str) -> bool:
         for tree in (kept.path / "fs", *chain):
             _check(tree)
         try:
-            mount(kept.path, chain, lasting=True)
+            mount(kept.path, chain)
         except PermissionError:  # root of a container that may not mount
             kept.clear()
             return False
@@ -51,7 +51,6 @@ def show(store: Store, name: str) -> bool:
 def hide(store: Store, name: str, *, force: bool = False) -> bool:
     """Unmount it; whether it was mounted. Raises StorageError if it is in use, unless `force`."""
     place = place_of(store, name)
-    # A subvolume looks like a mount point, too; a tree that is whole is never mounted.
     if place is None or place.name != ROOT or not os.path.ismount(place):
         return False
     try:
