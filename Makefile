@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test lint fuzz clean
+.PHONY: demo test lint fuzz bench clean
 
 demo: $(VENV)/ready
 	scripts/demo $(VENV)/bin/genoci
@@ -20,6 +20,11 @@ lint: $(VENV)/ready-dev
 SECONDS := 600
 fuzz: $(VENV)/ready-dev
 	for target in fuzz/fuzz_*.py; do $(PYTHON) $$target -max_total_time=$(SECONDS) || exit 1; done
+
+# What genoci costs beside others, as ratios of one run; CASE="cold_base unpack" for some of it.
+bench: $(VENV)/ready-dev
+	scripts/debian-root .cache/debian
+	$(PYTHON) -m bench $(CASE)
 
 $(VENV)/ready: pyproject.toml scripts/setup
 	scripts/setup $(VENV)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import filesystems
 from genoci.layer.remove import remove_below
 
 
@@ -15,10 +16,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """As an ordinary user, leave out what only root can do: deselected, not passed."""
     if os.getuid() == 0:
         return
-    root_only = [item for item in items if item.get_closest_marker("root_only")]
+    root_only = [item for item in items if _needs_root(item)]
     if root_only:
         config.hook.pytest_deselected(items=root_only)
-        items[:] = [item for item in items if not item.get_closest_marker("root_only")]
+        items[:] = [item for item in items if item not in set(root_only)]
+
+
+def _needs_root(item: pytest.Item) -> bool:
+    """To be root, or to have had root make the filesystems that it works on."""
+    kinds = [kind for mark in item.iter_markers("filesystem") for kind in mark.args]
+    missing = [kind for kind in kinds if filesystems.given(kind) is None]
+    return bool(missing) or item.get_closest_marker("root_only") is not None
+
+
+@pytest.fixture(scope="session")
+def filesystem(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+    """A directory of ours on a filesystem of the kind, "btrfs" or "xfs", made when first wanted.
+
+    A test that may want it is marked with `filesystem`.
+    """
+    made: dict[str, filesystems.Mounted] = {}
+
+    def find(kind: str) -> Path:
+        path = filesystems.given(kind)
+        if path is not None:
+            return path
+        if kind not in made:
+            made[kind] = filesystems.Mounted(kind, tmp_path_factory.mktemp(kind))
+        return made[kind].path
+
+    yield find
+    for one in made.values():
+        one.close()
 
 
 @pytest.fixture(scope="session")

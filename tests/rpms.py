@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from genoci.build.schedule import Outcome, Request, lock
+from genoci.build.relock import lock
+from genoci.build.schedule import Outcome, Request
 from genoci.layer.compress import Compression
 from workshop import Workshop
 
@@ -102,20 +102,36 @@ def build_rpms(folder: Path, *specs: str) -> None:
         text.unlink()
 
 
+# It forks, so that it is nobody's child here: tests of containers count theirs.
+_SERVER = """
+import http.server, os, sys, threading
+if os.fork():
+    os._exit(0)
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+print(server.server_port, flush=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+sys.stdin.read()
+"""
+
+
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[str]:
     """A web server of the folder, on the loopback; its address. No thread: builds fork."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    command = [sys.executable, "-c", _SERVER]
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as server:
-        assert server.stdout is not None
-        port = re.search(r"port (\d+)", server.stdout.readline())
-        assert port is not None
+        assert server.stdin is not None and server.stdout is not None
+        port = int(server.stdout.readline())
+        server.wait()
         try:
-            yield f"http://127.0.0.1:{port[1]}"
+            yield f"http://127.0.0.1:{port}"
         finally:
-            server.terminate()
+            server.stdin.close()  # it ends when it sees that, and with it its output
+            server.stdout.read()
 
 
 class RpmShop(Workshop):

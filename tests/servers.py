@@ -15,8 +15,9 @@ from genoci.fetch.limits import Limits
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-# A hostile server is waited for a short time only, and an attempt is repeated at once.
-HASTY = Limits(stall=0.4, pauses=(0.0, 0.0), largest=8 << 20)
+# Attempts are repeated at once; and where a server never ends, it is not waited for long.
+HASTY = Limits(pauses=(0.0, 0.0), largest=8 << 20)
+IMPATIENT = HASTY._replace(stall=0.4)
 
 
 class Request(NamedTuple):

@@ -73,6 +73,7 @@ def test_where_namespaces_are_forbidden_run_is_exit_status_3_with_the_mend(pure:
     done = run([sys.executable, "-c", FORBIDDING, "ERRNO", *build(pure)])
     assert done.returncode == 3, done.stderr
     assert "user namespaces" in done.stderr
+    assert done.stderr.count("genoci doctor") == 1
     assert "app " in done.stdout
     assert "Traceback" not in done.stderr
 
@@ -128,3 +129,35 @@ def test_a_file_of_another_owner_needs_more_than_one_id_and_says_so(
     assert "7:7" in done.stderr
     assert "subordinate" in done.stderr.lower()
     run(["unshare", "-r", sys.executable, "-m", "genoci", *words_of(workshop, "clean")])
+
+
+def test_a_driver_that_does_not_work_here_is_told_once_for_the_whole_build(
+    workshop: Workshop, rootfs: Path
+) -> None:
+    """An overlay on an overlay: the state is one in the namespace of this build alone."""
+    workshop.write(
+        "genoci.yaml",
+        f"base: {{base: empty, expand: {rootfs}}}\n"
+        "one: {base: base, run: 'echo 1 > /one'}\n"
+        "two: {base: one, run: 'echo 2 > /two'}\n",
+    )
+    for name in ("lower", "upper", "work", "state"):
+        (workshop.folder / name).mkdir()
+    options = ",".join(f"{name}dir={workshop.folder}/{name}" for name in ("lower", "upper", "work"))
+    mounted = f'mount -t overlay -o {options},userxattr state {workshop.state} && exec "$0" "$@"'
+    genoci = [sys.executable, "-m", "genoci", *build(workshop)]
+    done = run(["unshare", "-rm", "sh", "-c", mounted, *genoci])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("copying instead") == 1
+    assert done.stderr.count("no subordinate ids") == 1
+    assert workshop.text("two", "one") == "1\n"
+    run(
+        [
+            "unshare",
+            "-r",
+            "rm",
+            "-rf",
+            str(workshop.folder / "upper"),
+            str(workshop.folder / "work"),
+        ]
+    )

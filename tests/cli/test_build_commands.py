@@ -202,7 +202,7 @@ def test_diff_can_not_be_ruled_by_names_in_an_image(genoci: Genoci, files: Path)
     (files / "evil.yaml").write_text("evil: {base: empty, copy: evil /}")
     assert genoci("evil.yaml").returncode == 0
     lines = genoci("diff", "empty", "evil").stdout.splitlines()
-    assert "A /a\\nA forged" in lines and "A forged" not in lines
+    assert r"A /a\x1b[2J\nA forged" in lines and "A forged" not in lines
 
 
 def test_unpack_writes_the_root_filesystem(genoci: Genoci, files: Path) -> None:
@@ -289,3 +289,38 @@ def test_clean_deletes_nothing_that_is_not_a_state(genoci: Genoci, files: Path) 
     ended = genoci("clean", "--state", ".")
     assert ended.returncode == 2 and "Nothing was deleted" in ended.stderr
     assert (files / "hello").exists()
+
+
+def test_plan_says_what_a_build_would_do_and_hooks_first(genoci: Genoci, files: Path) -> None:
+    told = genoci("plan", "-f", "pure.yaml").stdout.splitlines()
+    assert told[0].split() == ["base", "built:", "it", "was", "never", "built"]
+    assert told[1].split() == ["app", "built:", "base:", "base", "is", "built", "first"]
+    assert tags_of(genoci) == set()
+    genoci("pure.yaml", "--no-dated-tags")
+    told = genoci("plan", "-f", "pure.yaml").stdout.splitlines()
+    assert [line.split() for line in told] == [["base", "cached"], ["app", "cached"]]
+    (files / "hooked.yaml").write_text(
+        "hooked:\n  base: empty\n  pre: touch %ROOT%/x\n  labels: {a: b}\n"
+    )
+    told = genoci("plan", "-f", "hooked.yaml").stdout.splitlines()
+    assert told[0] == ("runs on this machine: hooked.yaml:3:8: target hooked, pre: touch %ROOT%/x")
+    (document,) = json.loads(genoci("plan", "-f", "hooked.yaml", "--json").stdout)
+    assert document["because"] == ["it was never built"]
+    assert document["hooks"][0]["hook"] == "pre: touch %ROOT%/x"
+
+
+def test_options_about_the_cache(genoci: Genoci, files: Path) -> None:
+    refused = genoci("build", "-f", "pure.yaml", "--expect-cached")
+    assert refused.returncode == 1
+    assert "2 of 2 targets would be built" in refused.stderr
+    genoci("build", "-f", "pure.yaml", "--no-dated-tags")
+    assert genoci("build", "-f", "pure.yaml", "--expect-cached").returncode == 0
+    again = genoci("build", "-f", "pure.yaml", "--no-cache", "app", "--explain")
+    assert again.stderr.count("because the cache is not to be used") == 2
+    one = genoci("build", "-f", "pure.yaml", "--no-cache=app", "--explain", "--jobs", "1")
+    assert one.stderr.count("because the cache is not to be used") == 1
+    assert "cached: base" in one.stderr
+    wrong = genoci("build", "-f", "pure.yaml", "--no-cache=ap")
+    assert wrong.returncode == 2
+    assert "did you mean `app`" in wrong.stderr
+    assert genoci("build", "-f", "pure.yaml", "--jobs", "many").returncode == 2

@@ -157,7 +157,7 @@ def test_the_environment_names_the_layout(genoci: Genoci, layout: Layout, place:
         (
             "build --driver overlai",
             "--driver can't be 'overlai'",
-            "Did you mean overlay? There are: auto, overlay, copy.",
+            "Did you mean overlay? There are: auto, overlay, btrfs, copy.",
         ),
         (
             "ls --progress loud",

@@ -43,8 +43,19 @@ def test_printable_text_is_never_changed(printable: str) -> None:
     assert text.harmless(printable) == printable
 
 
-def test_one_line_is_one_line() -> None:
-    assert text.one_line("two\nlines\tand\x1b[2J more") == "two\\nlines\\tand more"
+def test_one_line_is_one_line_from_which_nothing_is_dropped() -> None:
+    shown = text.one_line("two\nlines\tand\x1b[2J more\r\x9b1m\udcff")
+    assert shown == r"two\nlines\tand\x1b[2J more\x0d\x9b1m\xff"
+
+
+@given(st.text(st.characters(exclude_characters="\\", exclude_categories=())), st.data())
+def test_names_that_differ_look_different(name: str, data: st.DataObject) -> None:
+    sequence = data.draw(st.sampled_from(["\x1b[31m", "\x9b0m", "\x07", "\n", "\x1b[2J"]))
+    place = data.draw(st.integers(0, len(name)))
+    other = name[:place] + sequence + name[place:]
+    shown = text.one_line(other)
+    assert shown != text.one_line(name)
+    assert not [c for c in shown if ord(c) < 32 or 0x7F <= ord(c) < 0xA0]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from servers import (
     CONTENT,
     DIGEST,
     HASTY,
+    IMPATIENT,
     Heard,
     Reply,
     Request,
@@ -97,7 +98,7 @@ def test_a_size_that_is_too_large_is_refused_before_a_byte(
 )
 def test_endless(refused: Refused, begin: bytes, again: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert refused(endless(begin, again), HASTY._replace(largest=1 << 15)).mend
+    assert refused(endless(begin, again), IMPATIENT._replace(largest=1 << 15)).mend
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10  # KiB
 
 
@@ -113,11 +114,11 @@ def test_a_byte_now_and_then_is_too_little(refused: Refused) -> None:
             except TimeoutError:
                 pass
 
-    assert refused(drip).what == "nearly nothing came for 0.4 seconds"
+    assert refused(drip, IMPATIENT).what == "nearly nothing came for 0.4 seconds"
 
 
 def test_a_server_that_is_silent_is_not_waited_for_for_ever(refused: Refused) -> None:
-    error = refused(lambda connection, _request: connection.recv(1) and None)
+    error = refused(lambda connection, _request: connection.recv(1) and None, IMPATIENT)
     assert "nearly nothing came" in error.what or "does not answer" in error.what
 
 

@@ -26,6 +26,8 @@ from hypothesis import strategies as st
 from genoci.errors import ArchiveError
 from genoci.layer import tar
 from genoci.layer.compress import open_reader
+from genoci.layer.decoders import FORMATS as KNOWN
+from genoci.layer.decoders import LZMA, Format
 
 CONTENT = random.Random(1).randbytes(200_000) + b"words and words " * 300_000
 
@@ -291,3 +293,24 @@ def test_changed_streams_raise_nothing_but_archive_errors(raw: bytes, at: int, n
         unpack(raw[:at] + new + raw[at + len(new) :])
     with contextlib.suppress(ArchiveError):
         unpack(raw[:at] + new, 100)
+
+
+@pytest.mark.parametrize("step", [None, 777])
+def test_the_oldest_lzma_is_read_by_those_who_ask_for_it(step: int | None) -> None:
+    packed = lzma.compress(CONTENT, lzma.FORMAT_ALONE)
+    raw = io.BytesIO(packed) if step is None else Pipe(packed, step)
+    with open_reader(raw, name="a", format=LZMA) as reader:  # type: ignore[arg-type]
+        assert reader.read() == CONTENT
+    assert unpack(packed) == packed  # and by nobody else: it has no magic
+    with (
+        pytest.raises(ArchiveError, match="it is cut off"),
+        open_reader(io.BytesIO(packed[:-9]), name="a", format=LZMA) as reader,
+    ):
+        reader.read()
+
+
+@pytest.mark.parametrize("format", [*KNOWN, LZMA], ids=lambda format: str(format.name))
+def test_what_is_of_another_format_than_was_asked_for_is_told(format: Format) -> None:
+    for content in (b"", b"plain", bytes(1000)):
+        with pytest.raises(ArchiveError, match=f"these are no {format.name} data"):
+            open_reader(io.BytesIO(content), name="a", format=format)

@@ -98,6 +98,21 @@ def test_content_is_compared_only_if_everything_else_is_equal() -> None:
     assert before.reads == after.reads == [b"same"]
 
 
+def test_content_of_what_is_not_nominated_is_never_read() -> None:
+    before = Described(file(b"a", 1), file(b"b", 1), directory(b"d"), file(b"d/c", 1))
+    after = Described(file(b"a", 1), file(b"b", 1), directory(b"d", 0o700), file(b"d/c", 1))
+    assert names(compare(before, after, [b"a", b"d"])) == [b"d"]
+    assert before.reads == after.reads == [b"a"]
+
+
+def test_comparing_ends_at_the_first_difference() -> None:
+    def chunks(first: bytes) -> Iterator[bytes]:
+        yield first
+        pytest.fail("more was read")
+
+    assert not same_bytes(chunks(b"a" * 10), chunks(b"b" * 5))
+
+
 def test_the_content_of_a_member_can_be_read_again() -> None:
     after = Described(file(b"a", 3), content={b"a": b"abc"})
     member = next(iter(compare(EMPTY_TREE, after, [b"a"])))

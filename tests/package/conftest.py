@@ -73,6 +73,12 @@ echo gone
 """
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's rpm makes a database in the home directory, whatever it is asked."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
 @pytest.fixture(scope="session")
 def thing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A package with owners, capabilities, links, a ghost, configuration and harmless scripts."""

@@ -93,6 +93,14 @@ def test_conffiles_are_told(packages: Path) -> None:
     assert package.conffiles <= {path for path, *_ in found}
 
 
+def test_conffiles_may_have_flags_and_blanks(tmp_path: Path) -> None:
+    lines = b"/etc/my file\nremove-on-upgrade /etc/gone\n\n"
+    path = tmp_path / "it.deb"
+    path.write_bytes(package(control=tar(("./control", CONTROL), ("./conffiles", lines))))
+    found, _ = read(path)
+    assert found.conffiles == {b"etc/my file", b"etc/gone"}
+
+
 def test_an_installation_runs_two_of_the_scripts(packages: Path) -> None:
     package, _ = read(packages / "sudo.deb")
     assert {"prerm", "postrm"} < package.files.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -265,6 +266,32 @@ def test_a_package_from_before_compressed_file_names_is_read(tmp_path: Path) -> 
     path.write_bytes(put_together(tags, gzipped(newc(("usr/bin/f", b""))), region=False))
     assert read(path).keys() == {b"usr/bin/f"}
     assert dumped(path).keys() == {b"usr/bin/f"}
+
+
+def test_a_package_of_the_sixth_format_is_read(tmp_path: Path) -> None:
+    """As far as it differs: no md5, no sha1, and numbers in place of names in every payload."""
+    payload = gzipped(stripped((0, b"text")))
+    tags = minimal() | {
+        1028: numbers(4),
+        5092: strings(hashlib.sha256(payload).hexdigest()),
+        5093: numbers(8),
+    }
+    whole = put_together(tags, payload)
+    header = whole[whole.rindex(b"\x8e\xad\xe8") : -len(payload)]
+    vouching = {273: (6, 1, hashlib.sha256(header).hexdigest().encode() + b"\0")}
+    path = tmp_path / "six.rpm"
+    path.write_bytes(put_together(tags, payload, signature=vouching))
+    assert recognise(path, "it").name == "made"
+    assert read(path)[b"f"].content == b"text"
+    path.write_bytes(put_together(tags, payload[:-1] + b"x", signature=vouching))
+    with pytest.raises(ArchiveError, match="the sha256 of its payload is"):
+        recognise(path, "it")
+
+
+def test_times_that_no_clock_shows_are_the_latest(tmp_path: Path) -> None:
+    tags = minimal() | {1034: (5, 1, b"\xff" * 8), 1006: (5, 1, b"\xff" * 8)}
+    entry = read(made(tmp_path, newc(("f", b"")), tags))[b"f"].entry
+    assert entry.mtime == ((1 << 32) - 1) * 10**9
 
 
 def two(*names: str, **more: tuple[int, int, bytes]) -> Tags:

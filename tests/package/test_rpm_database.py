@@ -22,7 +22,7 @@ from genoci.package.archive import recognise
 from genoci.package.install import install_members
 from genoci.package.rpm_header import Header
 from packages import rpm
-from tars import Piece, a_root, file, layer, tar
+from tars import Piece, a_root, file, layer, symlink, tar
 
 MORE = """\
 Name: more
@@ -276,3 +276,11 @@ def test_a_database_that_cant_be_added_to_is_told(
 
 def test_an_empty_root_gets_its_database_where_scanners_look(thing: Path) -> None:
     assert b"var/lib/rpm/rpmdb.sqlite" in install(on(), thing)
+
+
+def test_a_root_whose_links_have_strange_names_is_told_of(thing: Path) -> None:
+    strange = b"\xff\x1b"
+    base = on(symlink(b"var/lib/rpm", b"../../" + strange), file(strange + b"/Packages", b"x"))
+    with pytest.raises(BuildError) as caught:
+        install(base, thing)
+    assert str(caught.value).isascii() and "\x1b" not in str(caught.value)

@@ -194,6 +194,19 @@ def test_characters_can_not_be_pushed_into_a_terminal(python_container: Any) -> 
     assert ran.text.split() == [str(-errno.EPERM)] * 3
 
 
+def test_a_root_on_btrfs_is_as_on_any_other_filesystem(python_container: Any) -> None:
+    """No subvolumes can be made or changed: none can be in a layer."""
+    requests = (0x50009401, 0x5000940E, 0x5000940F, 0x50009417, 0x50009418, 0x4008941A, 0x5000943F)
+    ran = python_container.python(
+        f"{SYSCALL}\n"
+        "root = os.open('/', os.O_RDONLY)\n"
+        f"for request in {requests}:\n"
+        "    for shift in (0, 1 << 32):\n"
+        f"        print(call({CALLS['ioctl']}, root, request | shift, 0))"
+    )
+    assert ran.text.split() == [str(-errno.ENOTTY)] * 14
+
+
 OLD_CALLS = """
 #include <stdio.h>
 static long old(long n, long a, long b, long c) {

@@ -82,8 +82,14 @@ def test_the_hosts_name_resolution_is_seen_and_nothing_is_left(container: Any, s
         ),
         lambda root: ((root / "etc").mkdir(), os.mkfifo(root / "etc/resolv.conf")),
         lambda root: (root / "etc").symlink_to("etc"),
+        lambda root: ((root / "etc").mkdir(), (root / "etc/resolv.conf").symlink_to("/proc/net/x")),
+        lambda root: (root / "etc").symlink_to("sys/kernel"),
+        lambda root: ((root / "etc").mkdir(), (root / "etc/resolv.conf").symlink_to("../dev/x")),
     ],
-    ids=["directory", "etc is a file", "loop", "through a file", "fifo", "etc is a loop"],
+    ids=[
+        *("directory", "etc is a file", "loop", "through a file", "fifo", "etc is a loop"),
+        *("into proc", "into sys", "into dev"),
+    ],
 )
 def test_where_it_can_not_be_seen_the_command_runs_without(
     container: Any, shape: Callable[[Path], object]

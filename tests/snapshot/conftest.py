@@ -1,4 +1,8 @@
-"""Snapshots as the builder makes them: by both drivers, in a namespace of our own."""
+"""Snapshots as the builder makes them: by every driver, in a namespace of our own.
+
+A driver is called what `--driver` calls it, and where it matters also by where it works: "copy on
+xfs". The filesystem is then one that is mounted for the tests, otherwise that of `tmp_path`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,15 @@ import dataclasses
 import itertools
 import os
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from filesystems import DRIVERS
 from genoci import linux
 from genoci.layer.compress import Compression
 from genoci.layer.diff import Changes, changes, settle
@@ -27,6 +33,7 @@ from genoci.oci.image import Image, Layer
 from genoci.oci.layout import Layout
 from genoci.sandbox import userns
 from genoci.sandbox.idmap import Extent, IdMap
+from genoci.snapshot.btrfs import is_btrfs, remove_snapshots
 from genoci.snapshot.driver import Active, Driver, Snapshotter
 from genoci.snapshot.probe import pick
 from genoci.snapshot.unpack import ensure
@@ -41,8 +48,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    grounds = pyfuncitem.funcargs.get("grounds", {})
     failure = in_namespace(
-        lambda: pyfuncitem.obj(**arguments), clear=pyfuncitem.funcargs.get("tmp_path")
+        lambda: pyfuncitem.obj(**arguments),
+        clear=pyfuncitem.funcargs.get("tmp_path"),
+        grounds=grounds.values(),
     )
     if failure:
         pytest.fail(failure, pytrace=False)
@@ -50,9 +60,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def in_namespace(
-    body: Callable[[], object], *, clear: Path | None, idmap: IdMap | None = None
+    body: Callable[[], object],
+    *,
+    clear: Path | None,
+    grounds: Iterable[Path] = (),
+    idmap: IdMap | None = None,
 ) -> str:
-    """How `body` failed; empty: it did not. `clear` is emptied: we alone can't remove it."""
+    """How `body` failed; empty: it did not.
+
+    `clear` and `grounds` are emptied: we alone can't remove what is in them.
+    """
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -62,8 +79,8 @@ def in_namespace(
             try:
                 body()
             finally:
-                if clear is not None:
-                    _clear(clear)
+                for path in {clear, *grounds} - {None}:
+                    _clear(path)
         except BaseException:
             with open(write, "w", errors="backslashreplace") as told:
                 told.write(traceback.format_exc())
@@ -82,6 +99,9 @@ def _clear(path: Path) -> None:
     for target in mounted:
         if Path(target).is_relative_to(path):
             linux.umount(os.fsencode(target), linux.MNT_DETACH)
+    if is_btrfs(path):
+        for snapshots in path.glob("**/snapshots/btrfs"):
+            remove_snapshots(snapshots)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         remove_below(fd)
@@ -94,10 +114,32 @@ def namespace() -> None:
     """The test's body runs as root of a user namespace, in a process of its own."""
 
 
-@pytest.fixture(params=["overlay", "copy"])
+def _filesystem_of(driver: str) -> str:
+    """Empty: it works wherever the other files of a test are."""
+    return driver.partition(" on ")[2]
+
+
+def _marked(driver: str) -> object:
+    kind = _filesystem_of(driver)
+    return pytest.param(driver, marks=[pytest.mark.filesystem(kind)] if kind else [])
+
+
+@pytest.fixture(params=map(_marked, DRIVERS))
 def driver(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def grounds(
+    request: pytest.FixtureRequest, tmp_path: Path, filesystem: Callable[[str], Path]
+) -> Iterator[dict[str, Path]]:
+    """Where to work: a directory on each filesystem that the test may want, empty: anywhere."""
+    wanted = {kind for mark in request.node.iter_markers("filesystem") for kind in mark.args}
+    found = {kind: Path(tempfile.mkdtemp(dir=filesystem(kind))) for kind in sorted(wanted)}
+    yield {"": tmp_path} | found
+    for path in found.values():
+        path.rmdir()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,11 +170,11 @@ def _name_in_tar(entry: Entry) -> str:
 
 
 class Bench:
-    """A layout and a state in which scripts become layers."""
+    """A layout and a state in which scripts become layers; `driver` with or without its place."""
 
     def __init__(self, folder: Path, driver: str) -> None:
         self.folder = folder
-        self.driver = driver
+        self.driver = driver.partition(" on ")[0]
         self.layout = Layout.create_or_open(folder / "oci")
         self.state = folder / "state"
 
@@ -238,17 +280,17 @@ def _directories(root: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, driver: str, namespace: None) -> Bench:
-    return Bench(tmp_path, driver)
+def bench(grounds: dict[str, Path], driver: str, namespace: None) -> Bench:
+    return Bench(grounds[_filesystem_of(driver)], driver)
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Callable[[str], Bench]:
+def make_bench(grounds: dict[str, Path]) -> Callable[[str], Bench]:
     """New benches of given drivers, apart from each other."""
     numbers = itertools.count()
 
     def make(driver: str) -> Bench:
-        folder = tmp_path / str(next(numbers))
+        folder = grounds[_filesystem_of(driver)] / str(next(numbers))
         folder.mkdir()
         return Bench(folder, driver)
 

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from filesystems import mounted
 from genoci.errors import BuildError
 from genoci.oci.digest import Digest
+from genoci.snapshot.driver import Driver
 from genoci.snapshot.overlay import MOST_LAYERS, Overlay
+from genoci.snapshot.probe import pick
 from genoci.snapshot.root import Snapshots
 from genoci.snapshot.store import Store
 
 if TYPE_CHECKING:
     from conftest import Bench, Built
+
+BELOW, ABOVE = Digest.of(b"below"), Digest.of(b"above")
 
 
 @pytest.fixture
@@ -135,6 +140,37 @@ def test_more_layers_than_the_kernel_takes_are_an_error_with_the_mend(bench: Ben
         pass
     assert "--driver copy" in caught.value.mend
     assert not [name for name in os.listdir(bench.state / "many") if name.startswith("active-")]
+
+
+@pytest.mark.root_only
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs"])
+def test_on_every_filesystem_that_should_do(
+    kind: str, tmp_path: Path, in_a_namespace: Callable[[Callable[[], object]], str]
+) -> None:
+    """`auto` takes it without a word, and what a child changes is what it nominates."""
+
+    def body() -> None:
+        driver = pick(Driver("auto"), place, "map", warn=pytest.fail)
+        assert isinstance(driver.trees, Overlay)
+        with driver.prepare(None) as active:
+            base(active.root)
+            active.commit(BELOW)
+        with driver.prepare(BELOW) as active:
+            (active.root / "a").unlink()
+            subprocess.run(["rm", "-r", active.root / "dir" / "sub"], check=True)
+            (active.root / "dir" / "sub").mkdir()
+            os.setxattr(active.root / "b", "user.a", b"1")
+            active.commit(ABOVE)
+        with driver.prepare(ABOVE) as active:
+            assert sorted(os.listdir(active.root)) == ["b", "dir"]
+            assert os.listdir(active.root / "dir" / "sub") == []
+            assert os.getxattr(active.root / "b", "user.a") == b"1"
+            (active.root / "dir" / "file").write_text("x")
+            found = {candidate.path for candidate in active.candidates()}
+            assert found == {b"dir", b"dir/file"}
+
+    with mounted(kind, tmp_path) as place:
+        assert in_a_namespace(body) == ""
 
 
 def stacked(folder: Path, number: int) -> tuple[Snapshots, Digest]:

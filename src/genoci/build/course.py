@@ -44,21 +44,21 @@ class _Done(NamedTuple):
 
 
 class _Waiting:
-    """A target that is not begun. `told`: that it is; `outside`: somebody else builds its key."""
+    """A target that is not begun. `told`: that it is; `waits`: for a build of the same key."""
 
     def __init__(self, target: Target, number: int) -> None:
         self.target = target
         self.number = number
         self.decision: Decision | None = None
         self.told = False
-        self.outside = False
+        self.waits = False
 
 
 class Course:
     """What was built, failed and was skipped so far, in the order in which it was.
 
-    `publisher` tags what is done, as `publish` does. `installed` is what the targets that were
-    built fetched by name.
+    `publisher` tags what is done, as `publish` does. `anew` are targets whose own build is needed,
+    whatever the cache has. `installed` is what the targets that were built fetched by name.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Course:
         on_tick: Callable[[], None],
         *,
         publisher: Publisher | None = None,
+        anew: Collection[str] = (),
     ) -> None:
         self._request = request
         self._layout = layout
@@ -81,6 +82,7 @@ class Course:
             date=datetime.date.today().isoformat() if request.dated_tags else None,
             keep=spec.keep,
         )
+        self._anew = anew
         self._on_event = on_event
         self._on_tick = on_tick
         self._done: dict[str, _Done] = {}
@@ -111,6 +113,8 @@ class Course:
                     self._on_tick()
         finally:
             for making in self._making:
+                making.worker.begin_to_stop()
+            for making in self._making:
                 making.close()
             self._publish()
 
@@ -135,8 +139,9 @@ class Course:
         target = one.target
         if one.decision is None:
             one.decision = self._planner.decide(target)
-        if one.decision.result is not None:
-            self._found(target, one.decision.result, None if one.told else self._started(one))
+        result = None if target.name in self._anew else one.decision.result
+        if result is not None:
+            self._found(target, result, None if one.told else self._started(one))
             return True
         if len(self._making) == self._request.jobs:
             return False
@@ -148,19 +153,17 @@ class Course:
             self._on_event(self._started(one))
             one.told = True
         if held is None:
-            if not one.outside:
+            if not one.waits:
                 wait = "waiting for a build of the same layer"
                 self._on_event(Stepped(target=target.name, step=wait))
-            one.outside = True
+            one.waits = True
             return False
-        if one.outside:  # somebody else had it, and may have built it
-            one.outside = False
+        with held:  # somebody else may have had it until a moment ago, and have built it
             one.decision = self._planner.again(target, key)
-            if one.decision.result is not None:
-                held.close()
-                return self._found_or_started(one)
-        self._making.append(_start(self._job(target), key, held))
-        return True
+            if one.decision.result is None or target.name in self._anew:
+                self._making.append(_start(self._job(target), key, held.pop_all()))
+                return True
+        return self._found_or_started(one)
 
     def _started(self, one: _Waiting) -> Started:
         because: tuple[str, ...] = ()

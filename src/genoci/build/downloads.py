@@ -50,7 +50,7 @@ def fetching(target: Target, state: Path) -> Callable[[Send], None] | None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def work(send: Send) -> None:
-        _confine(folder, target.name, send)
+        confine(folder, target.name, send)
         sweep(folder)
         for package in packages:
             _have(package, folder, target.name, send)
@@ -67,7 +67,8 @@ def _with_address(target: Target) -> list[Package]:
     return [one for step in installs for one in step.packages if one.url is not None]
 
 
-def _confine(folder: Path, target: str, send: Send) -> None:
+def confine(folder: Path, target: str, send: Send) -> None:
+    """Let this worker write below `folder` alone, and take no more memory than it can need."""
     parent = os.getppid()
     if not restrict_writes((folder,)):
         warn = steps.warner(target, send)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from genoci.build.key import Key
-from genoci.build.steps import seen_from
+from genoci.build.words import seen_from
 from genoci.spec.target import Copy, Expand, Hook, Install, Run, Step, Target
 
 _MOST = 8  # reasons that are told

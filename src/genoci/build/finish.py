@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genoci.build import steps
+from genoci.build import words
 from genoci.oci.image import Image, Layer
 from genoci.spec.target import Target
 
@@ -32,6 +32,6 @@ def finished(
 
 def _history(target: Target, folder: str) -> str:
     """What made the layer, in the words of the file: no path of this machine, no clock."""
-    before = [steps.hook_description("pre", hook, folder) for hook in target.pre]
-    after = [steps.hook_description("post", hook, folder) for hook in target.post]
-    return "; ".join([*before, *(steps.description(step, folder) for step in target.steps), *after])
+    before = [words.hook_description("pre", hook, folder) for hook in target.pre]
+    after = [words.hook_description("post", hook, folder) for hook in target.post]
+    return "; ".join([*before, *(words.description(step, folder) for step in target.steps), *after])

@@ -34,6 +34,12 @@ _decode = msgspec.json.Decoder(Message).decode
 _TICK = 0.1  # seconds between two chances for a progress display to redraw
 _GRACE = 10.0  # seconds that an ended worker has for taking down what it set up
 
+_MEND = "If the machine ran out of memory, its kernel log says so; then build again."
+_MENDS = {
+    int(signal.SIGSYS): "A filter of system calls (seccomp) kills what it forbids: in a container, "
+    "start that with another one."
+}
+
 
 class Worker:
     """A forked worker: `messages()` until it is done, or `stop()` it."""
@@ -76,16 +82,21 @@ class Worker:
                 f"the worker was killed by {_named(-status)}"
                 if status < 0
                 else f"the worker ended with status {status}",
-                mend="If the machine ran out of memory, its kernel log says so; then build again.",
+                mend=_MENDS.get(-status, _MEND),
             )
         return None
+
+    def begin_to_stop(self) -> None:
+        """Tell the worker to end; `stop` waits for it. Several can so end at the same time."""
+        if self._pid > 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGTERM)
 
     def stop(self) -> None:
         """End the worker and everything it started, and wait until that is true. Idempotent."""
         if self._pid < 0:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGTERM)
+        self.begin_to_stop()
         ended = os.pidfd_open(self._pid)
         try:
             if not select.select([ended], [], [], _GRACE)[0]:

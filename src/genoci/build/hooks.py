@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genoci.build import steps
+from genoci.build import steps, words
 from genoci.build.events import Output, Stepped
 from genoci.build.fork import Send
 from genoci.build.job import Job
@@ -148,7 +148,7 @@ class Hooks:
         until: float | None = None,
     ) -> None:
         key, hook = self._hooks[number]
-        text = steps.first_line(steps.hook_description(key, hook, self._job.folder))
+        text = words.hook_line(key, hook, self._job.folder)
         where = f"target {self._job.target.name}, {text}"
         listener = Listener(on_output)
         if until is None:
@@ -188,10 +188,10 @@ class Hooks:
             return
         for folder in map(str, below):
             if shlex.quote(folder) != folder:
-                text = steps.hook_description(key, hook, self._job.folder)
+                text = words.hook_description(key, hook, self._job.folder)
                 raise BuildError(
                     f"%ROOT% can't stand for a path in {folder!r}, which a shell takes apart",
-                    where=f"target {self._job.target.name}, {steps.first_line(text)}",
+                    where=f"target {self._job.target.name}, {words.first_line(text)}",
                     mend='Write "$GENOCI_ROOTFS" for it, or put the state elsewhere: --state.',
                 )
 

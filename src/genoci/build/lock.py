@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from genoci import files
-from genoci.build import steps
+from genoci.build import words
 from genoci.errors import BuildError
 from genoci.spec.lock import VERSION, Lock, Locked, as_line
 from genoci.spec.pinned import Pinned
@@ -21,7 +21,7 @@ _HEAD = "# Written by `genoci lock`, which makes it anew. A build installs exact
 
 def fetching(target: Target) -> bool:
     """Whether the target installs anything that only repositories have."""
-    return any(isinstance(step, Install) and steps.fetches(step) for step in target.steps)
+    return any(isinstance(step, Install) and words.fetches(step) for step in target.steps)
 
 
 def locked(target: Target, installed: Iterable[Pinned]) -> Locked:

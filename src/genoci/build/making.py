@@ -14,7 +14,7 @@ from genoci.build.fork import Send
 from genoci.build.job import Answer, Built, Job, NotOnPaper
 from genoci.build.key import Key
 from genoci.build.worker import work
-from genoci.errors import BuildError, GenociError
+from genoci.errors import BuildError, GenociError, Interrupted
 
 
 class Making:
@@ -45,6 +45,8 @@ class Making:
                 self._take(message, on_event)
             if messages is None:
                 self._go_on()
+        except Interrupted:
+            raise
         except GenociError as error:
             self.failed = self.failed or fork.failure(error, self.target.name)
             self.is_done = True

@@ -60,9 +60,11 @@ def build_in_a_root(
     """The layer of what the steps changed, None if that is nothing; and what was installed."""
     state = Path(job.state)
     warn = steps.warner(job.target.name, send)
+    of_the_machine = steps.warner("", send)
     with Hooks(job, send) as hooks:
-        idmap = enter((layout.path, state, *job.driver.places), warn, before_closing=hooks.begin)
-        snapshots = pick(job.driver, state, idmap.key, warn=warn)
+        writable = (layout.path, state, *job.driver.places)
+        idmap = enter(writable, of_the_machine, before_closing=hooks.begin)
+        snapshots = pick(job.driver, state, idmap.key, warn=of_the_machine)
         snapshots.sweep(failed=not job.failed_before)
         with Images(layout, state) as images:
             chain = ensure(base, snapshots, layout, warn=warn)

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 import msgspec
 
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
-from genoci.build.hooks import refuse_hooks
 from genoci.build.inputs import Inputs
-from genoci.build.lock import addresses, changes, fetching, locked
-from genoci.build.lock import write as write_lock
 from genoci.build.plan import Decision, Planner
 from genoci.build.request import Request as Request
 from genoci.errors import BuildError, Interrupted, UsageError
 from genoci.oci.documents import Descriptor
 from genoci.oci.layout import Layout
-from genoci.oci.publish import publish
-from genoci.spec.lock import Lock, Locked, beside, check_covers, read_lock
+from genoci.spec.lock import Lock, beside, check_covers, read_lock
 from genoci.spec.order import order
 from genoci.spec.pinned import Pinned
 from genoci.spec.read import read
@@ -54,128 +48,64 @@ def build(
     A target that fails is told by a `Failed` event and in the Outcome. Raises UsageError for what
     is wrong before anything is built, Interrupted when the user ends it; finished targets stay.
     """
-    spec = read(request.file, tags=lambda: _tags(request.layout))
+    on_event = _machine_warned_once(on_event)
+    spec = read(request.file, tags=lambda: tags_of(request.layout))
     targets = order(spec, request.targets)
     if not request.hooks:
+        from genoci.build.hooks import refuse_hooks
+
         refuse_hooks(targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
-    _refuse_mixture(request)
+    refuse_mixture(request)
     state.make(request.state)
     layout = Layout.create_or_open(request.layout)
-    with layout.holding(shared=True), state.using(request.state), _Interruptible():
+    with layout.holding(shared=True), state.using(request.state), Interruptible():
         explain = request.explain or request.expect_cached
         pins = _pins(request, targets)
-        planner = _planner(request, spec, layout, on_event, explain=explain, pins=pins)
+        planner = planner_for(request, spec, layout, on_event, explain=explain, pins=pins)
         if request.expect_cached:
             _expect_cached(planner, targets)
         course = Course(request, spec, layout, planner, on_event, on_tick)
         course.run(targets)
-        _keep(planner.inputs)
+        keep(planner.inputs)
     return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+
+
+def _machine_warned_once(on_event: Callable[[AnyEvent], None]) -> Callable[[AnyEvent], None]:
+    """What every worker says anew that meets it, as of a driver that does not work here."""
+    told: set[Warned] = set()
+
+    def tell(event: AnyEvent) -> None:
+        if isinstance(event, Warned) and not event.target:
+            if event in told:
+                return
+            told.add(event)
+        on_event(event)
+
+    return tell
 
 
 def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[Target, Decision]]:
     """What `build` would do with each target, in order. Builds nothing, tags nothing."""
-    spec = read(request.file, tags=lambda: _tags(request.layout))
+    spec = read(request.file, tags=lambda: tags_of(request.layout))
     targets = order(spec, request.targets)
     for warning in spec.warnings:
         on_event(Warned(target="", what=warning))
     exists = (request.layout / "index.json").exists()
     layout = Layout.at(request.layout) if exists else None
     pins = _pins(request, targets)
-    planner = _planner(request, spec, layout, on_event, explain=True, pins=pins)
+    planner = planner_for(request, spec, layout, on_event, explain=True, pins=pins)
     decided = [(target, planner.foresee(target)) for target in targets]
     if request.state.exists():
-        _keep(planner.inputs)
+        keep(planner.inputs)
     return decided
 
 
-def _keep(inputs: Inputs) -> None:
+def keep(inputs: Inputs) -> None:
     """What can't be remembered, on a full disk or in another's state, is read again next time."""
     with contextlib.suppress(OSError):
         inputs.keep()
-
-
-class Relocked(NamedTuple):
-    """What `lock` did: the `changes`, a line each, of the lock file `path`, if it was `written`."""
-
-    path: Path
-    changes: tuple[str, ...]
-    packages: int
-    written: bool
-    outcome: Outcome
-
-
-def lock(
-    request: Request,
-    on_event: Callable[[AnyEvent], None],
-    *,
-    on_tick: Callable[[], None] = lambda: None,
-) -> Relocked:
-    """Find out what the targets install by name today, and write it into the lock file.
-
-    Builds them for that, and what they stand on, without a lock file's help; tags nothing. If a
-    target fails, the lock file stays as it was. Raises as `build` does.
-    """
-    spec = read(request.file, tags=lambda: _tags(request.layout))
-    names = [target.name for target in order(spec, request.targets) if fetching(target)]
-    sections = read_lock(beside(request.file)) or {}
-    _refuse_mixture(request)
-    state.make(request.state)
-    layout = Layout.create_or_open(request.layout)
-    with layout.holding(shared=True), state.using(request.state), _Interruptible():
-        anew = msgspec.structs.replace(request, uncached=tuple(names))
-        planner = _planner(anew, spec, layout, on_event)
-        course = Course(
-            anew,
-            spec,
-            layout,
-            planner,
-            lambda event: None if isinstance(event, Finished) else on_event(event),
-            on_tick,
-            publisher=partial(_untagged, layout),
-        )
-        course.run(order(spec, names) if names else ())
-        _keep(planner.inputs)
-    outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
-    return _relocked(request, spec, sections, course.installed, outcome)
-
-
-def _untagged(
-    layout: Layout, images: Mapping[str, Descriptor], *, cached: Collection[Descriptor]
-) -> dict[str, tuple[str, ...]]:
-    publish(layout, {}, date=None, cached=cached)
-    return dict.fromkeys(images, ())
-
-
-def _relocked(
-    request: Request,
-    spec: Spec,
-    sections: dict[str, Lock],
-    installed: Mapping[str, tuple[Pinned, ...]],
-    outcome: Outcome,
-) -> Relocked:
-    """Replace the file's section; of targets that were not asked for, what was known stays."""
-    path, name = beside(request.file), request.file.name
-    before = sections.get(name, Lock())
-    after: dict[str, Locked] = {}
-    for target in spec.targets:
-        if not fetching(target):
-            continue
-        if target.name in installed:
-            after[target.name] = locked(target, installed[target.name])
-        elif target.name in before.targets:
-            after[target.name] = before.targets[target.name]
-    count = sum(len(it.packages) for it in after.values())
-    written = False
-    if outcome.ok:
-        section = Lock(after, addresses(spec.targets))
-        sections = {n: s for n, s in sections.items() if n != name}
-        if section.targets or section.urls:
-            sections[name] = section
-        written = (sections or path.exists()) and write_lock(path, sections)
-    return Relocked(path, tuple(changes(before.targets, after)), count, written, outcome)
 
 
 def _pins(request: Request, targets: Sequence[Target]) -> dict[str, tuple[Pinned, ...]]:
@@ -202,7 +132,7 @@ def _expect_cached(planner: Planner, targets: Sequence[Target]) -> None:
         )
 
 
-def _planner(
+def planner_for(
     request: Request,
     spec: Spec,
     layout: Layout | None,
@@ -237,7 +167,7 @@ def _check_names(names: tuple[str, ...], spec: Spec) -> None:
             )
 
 
-def _refuse_mixture(request: Request) -> None:
+def refuse_mixture(request: Request) -> None:
     """A layout holds nothing but what other tools know as well."""
     if request.state.resolve().is_relative_to(request.layout.resolve()):
         raise UsageError(
@@ -247,11 +177,11 @@ def _refuse_mixture(request: Request) -> None:
         )
 
 
-def _tags(layout: Path) -> Mapping[str, Descriptor]:
+def tags_of(layout: Path) -> Mapping[str, Descriptor]:
     return Layout.at(layout).tags() if (layout / "index.json").exists() else {}
 
 
-class _Interruptible:
+class Interruptible:
     """Turns SIGINT and SIGTERM into Interrupted within its block, so that `with` blocks unwind."""
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

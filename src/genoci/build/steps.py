@@ -1,4 +1,4 @@
-"""What every way of building shares about steps: their words, and the tarballs of `expand`."""
+"""What every way of building shares about steps: where they fail, and the tarballs of `expand`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import msgspec
 from genoci.build.events import Progressed, Stepped, Warned
 from genoci.build.fork import Send
 from genoci.build.job import Job
+from genoci.build.words import description, first_line
 from genoci.errors import ArchiveError, BuildError
-from genoci.fetch.address import shown
 from genoci.layer import tar
 from genoci.layer.entry import Entry
-from genoci.spec.target import Copy, Expand, Hook, Install, Package, Run, Step
+from genoci.spec.target import Expand, Step
 
 Warn = Callable[..., None]
 
@@ -29,50 +29,6 @@ _EVERY = 8 << 20  # bytes between two progress events
 
 class NeedsARoot(Exception):
     """The root has a package manager that is to do it: the target can't be built on paper."""
-
-
-def fetches(step: Install) -> bool:
-    """Whether something is looked for by name: what only a package manager can do."""
-    return any(one.name is not None or one.deps_from_repo for one in step.packages)
-
-
-def description(step: Step, folder: str) -> str:
-    """The step in one piece, with host paths as the YAML file's folder sees them."""
-    return _readable(_description(step, folder))
-
-
-def _description(step: Step, folder: str) -> str:
-    match step:
-        case Expand():
-            return f"expand: {' '.join(seen_from(folder, path) for path in step.sources)}"
-        case Copy():
-            sources = step.sources
-            if step.image is None:
-                sources = tuple(seen_from(folder, path) for path in sources)
-            origin = f" (from {step.image})" if step.image else ""
-            return f"copy{origin}: {' '.join(sources)} {step.dest}"
-        case Install():
-            return f"install: {' '.join(named(folder, one) for one in step.packages)}"
-        case Run():
-            return f"run: {seen_from(folder, step.script) if step.script else step.shell}"
-
-
-def hook_description(key: str, hook: Hook, folder: str) -> str:
-    """The same for a hook of `key`, which is `pre` or `post`."""
-    words = seen_from(folder, hook.script) if hook.script else hook.shell
-    return _readable(f"{key}: {words}")
-
-
-def named(folder: str, package: Package) -> str:
-    """What the YAML file calls the package."""
-    if package.path is not None:
-        return seen_from(folder, package.path)
-    return shown(package.url) if package.url is not None else package.name or ""
-
-
-def _readable(text: str) -> str:
-    """The text with what is no character of it (names are bytes) as escapes."""
-    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def begun(job: Job, step: Step) -> Stepped:
@@ -113,18 +69,6 @@ def warner(target: str, send: Send) -> Callable[[str], None]:
             send(Warned(target=target, what=what, mend=mend))
 
     return warn
-
-
-def first_line(text: str) -> str:
-    """The first line of a description, cut where a terminal's might end."""
-    first, *more = text.strip().splitlines() or [""]
-    return first if len(first) <= 72 and not more else first[:71] + "…"
-
-
-def seen_from(folder: str, path: str) -> str:
-    """A host path as the YAML file's folder sees it; what lies outside, by its name alone."""
-    inside = os.path.relpath(path, folder)
-    return os.path.basename(path) if inside.startswith("..") else inside
 
 
 class Counted(io.RawIOBase):

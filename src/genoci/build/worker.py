@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from genoci.build import fork, steps
+from genoci.build import fork, steps, words
 from genoci.build.finish import finished
 from genoci.build.fork import Send
 from genoci.build.job import Built, Job, NotOnPaper
@@ -27,7 +27,7 @@ def needs_a_root(target: Target) -> bool:
     if target.pre or target.post:
         return True
     return any(
-        isinstance(step, Run) or (isinstance(step, Install) and steps.fetches(step))
+        isinstance(step, Run) or (isinstance(step, Install) and words.fetches(step))
         for step in target.steps
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from genoci.cli import text
 from genoci.cli.streams import Stream
+from genoci.cli.translate import mend_of
 from genoci.errors import GenociError, SpecError
 
 _RESET = "\x1b[0m"
@@ -38,7 +39,8 @@ class Messages:
             if self._machine:
                 self._json(_document(one))
             else:
-                self.say("error", one.what, where=one.where, mend=one.mend)
+                mend = mend_of(one.mend, one.exit_status)
+                self.say("error", one.what, where=one.where, mend=mend)
 
     def warning(self, what: str, mend: str = "") -> None:
         if self._machine:

@@ -35,8 +35,18 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def one_line(words: str) -> str:
-    """`words` made harmless, with tabs and newlines as `\\t` and `\\n`."""
-    return harmless(words).replace("\n", "\\n").replace("\t", "\\t")
+    """`words` on one line, whatever is no printable character as a backslash escape.
+
+    Nothing is dropped, so that names which differ look different.
+    """
+    if words.isascii() and words.isprintable():
+        return words
+    return _CONTROL.sub(_escaped, words).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x80 else _visible(match)
 
 
 def size(count: float) -> str:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from genoci import errors
-from genoci.errors import GenociError, Interrupted
+from genoci.errors import GenociError, Interrupted, MachineError
 
 if TYPE_CHECKING:
     from genoci.build.events import Failed
@@ -39,6 +39,13 @@ def origin(error: BaseException) -> str:
     failed = _met_by_a_worker(error)
     lines = [f"{line}\n" for line in failed.tail] if failed else []
     return "".join([*lines, *traceback.format_exception(error)])
+
+
+def mend_of(mend: str, exit_status: int) -> str:
+    """The mend; where the machine lacks something, also who can tell what else it lacks."""
+    if exit_status != MachineError.exit_status or "genoci doctor" in mend:
+        return mend
+    return f"{mend}\nWhat else this machine can and cannot do:  genoci doctor".strip()
 
 
 def bug(what: str) -> GenociError:

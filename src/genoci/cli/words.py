@@ -7,6 +7,8 @@ _PULL = "Copy it with skopeo: skopeo copy docker://HOST/NAME:TAG oci:LAYOUT:TAG"
 _REGISTRY = "genoci speaks to no registry; skopeo login and skopeo copy do."
 _CONTAINERS = "genoci builds images and keeps no containers running."
 _YAML = "Images are made by targets in a YAML file:"
+_INSTALL = f"{_YAML} `install: NAME…`, or files or addresses of packages; genoci build"
+_NEWEST = "Packages are pinned, at what is newest now, by: genoci lock"
 
 ANSWERS = {
     # looking
@@ -36,6 +38,19 @@ ANSWERS = {
     "buildx": "genoci build -f FILE.yaml",
     "make": "genoci build -f FILE.yaml",
     "Dockerfile": f"{_YAML} `base` for FROM, `run` for RUN, `copy` for COPY; genoci build",
+    "install": _INSTALL,
+    "apt": _INSTALL,
+    "apt-get": _INSTALL,
+    "dnf": _INSTALL,
+    "yum": _INSTALL,
+    "zypper": _INSTALL,
+    "apk": _INSTALL,
+    "dpkg": _INSTALL,
+    "rpm": _INSTALL,
+    "update": _NEWEST,
+    "upgrade": _NEWEST,
+    "pin": _NEWEST,
+    "freeze": _NEWEST,
     # running
     "run": f"{_YAML} `run: COMMAND`. To look around in an image: genoci shell TAG -- COMMAND",
     "exec": "In a throw-away copy of an image: genoci shell TAG -- COMMAND",
@@ -51,7 +66,7 @@ ANSWERS = {
     # registries and archives
     "push": _PUSH,
     "pull": _PULL,
-    "fetch": _PULL,
+    "fetch": f"{_YAML} `install: {{src: URL, sha256: …}}` fetches a package; an image: {_PULL}",
     "login": _REGISTRY,
     "logout": _REGISTRY,
     "search": _REGISTRY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections import OrderedDict
@@ -78,6 +79,9 @@ def _cut(path: bytes) -> tuple[bytes, bytes]:
 
 def _open_beneath(fd: int, path: bytes) -> int:
     try:
+        # To have looked at a directory changes none: on btrfs each of them would be copied.
+        with contextlib.suppress(PermissionError):  # a directory of somebody else's
+            return linux.openat2(fd, path, _FLAGS | os.O_NOATIME, resolve=_RESOLVE)
         return linux.openat2(fd, path, _FLAGS, resolve=_RESOLVE)
     except OSError as error:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):

@@ -192,10 +192,14 @@ def _inode(status: os.stat_result) -> Hashable | None:
     return status.st_dev, status.st_ino
 
 
-def xattr_names(path: bytes) -> list[bytes]:
-    """The names of all extended attributes of `path` itself; none where there are no such."""
+def xattr_names(file: int | bytes) -> list[bytes]:
+    """The names of all extended attributes of an open file, or of a path itself.
+
+    None where there are no such.
+    """
     try:
-        return [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
+        names = os.listxattr(file, follow_symlinks=isinstance(file, int))
+        return [os.fsencode(name) for name in names]
     except OSError as error:
         if error.errno in _NO_XATTRS:
             return []

@@ -161,7 +161,7 @@ class Layout:
         """Tag as DATE_vN, N being one more than the highest of that day; the name."""
         with self.editing_index() as index:
             self.require(manifest)
-            name = next_version(date, index.tags())
+            name = next_version(date, index.names())
             self.write_index(index.with_tags({name: manifest}))
         return name
 

@@ -42,8 +42,8 @@ class Deb(NamedTuple):
     @property
     def conffiles(self) -> frozenset[bytes]:
         lines = self.files.get("conffiles", b"").splitlines()
-        # a flag may stand before the name
-        return frozenset(tar.clean(line.rstrip().split(b" ")[-1]) for line in lines if line.strip())
+        names = (line.strip().removeprefix(b"remove-on-upgrade ") for line in lines)
+        return frozenset(tar.clean(name) for name in names if name)
 
     def scripts(self) -> Iterator[Script]:
         """Those that an installation runs; the others are for a removal."""

@@ -26,6 +26,7 @@ _LEAD = 96  # bytes
 _SOURCE = b"\0\x01"
 _MOST_SIGNATURE = 64 << 20  # bytes; signatures of single files are in it
 _CHUNK = 1 << 20
+_LATEST = (1 << 32) - 1  # seconds; what rpm has room for
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 _VERSION = re.compile(r"[A-Za-z0-9_.+~^-]{1,200}")
@@ -43,7 +44,7 @@ class Rpm(NamedTuple):
     @property
     def time(self) -> int:
         """When it was built, in seconds."""
-        return self.header.number(Tag.BUILD_TIME) or 0
+        return min(self.header.number(Tag.BUILD_TIME) or 0, _LATEST)
 
     def scripts(self) -> Iterator[Script]:
         """Those that an installation runs; the others are for a removal."""

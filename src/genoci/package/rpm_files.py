@@ -24,6 +24,7 @@ _KINDS = {
     stat.S_IFSOCK: Kind.SOCKET,
 }
 _FLAGS = FileFlag.CONFIG | FileFlag.NOREPLACE | FileFlag.GHOST
+_LATEST = (1 << 32) - 1  # seconds; what rpm has room for
 T = TypeVar("T")
 
 
@@ -76,10 +77,10 @@ def listed(header: Header, named: str) -> list[File]:
             path=paths[at],
             mode=modes[at] & 0xFFFF,
             size=sizes[at],
-            time=times[at],
+            time=min(times[at], _LATEST),
             user=users[at].decode("utf-8", "surrogateescape"),
             group=groups[at].decode("utf-8", "surrogateescape"),
-            device=devices[at],
+            device=devices[at] & 0xFFFF,
             link=links[at],
             digest=digests[at].decode("ascii", "replace").lower(),
             flags=FileFlag(flags[at] & _FLAGS),

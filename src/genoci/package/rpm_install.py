@@ -57,7 +57,7 @@ def database(tree: Tree) -> Database:
         if other := next((name for name in _OTHERS if name in names), None):
             raise BuildError(
                 f"the root's rpm database has a form that is not sqlite's but {_OTHERS[other]}",
-                where=f"/{join(folder, other).decode()}",
+                where=f"/{tar.shown(join(folder, other))}",
                 mend="Install where rpm is in the root, or run `rpmdb --rebuilddb --define"
                 " '_db_backend sqlite'` in an earlier step.",
             )
@@ -70,7 +70,7 @@ def database(tree: Tree) -> Database:
 def _read(tree: Tree, path: bytes) -> list[tuple[int, Header]]:
     from genoci.package import rpm_database
 
-    where = f"/{path.decode()}"
+    where = f"/{tar.shown(path)}"
     log = path + b"-wal"
     raw = content(tree, path, _MOST_DATABASE + 1)
     if len(raw) > _MOST_DATABASE or content(tree, log, 1):

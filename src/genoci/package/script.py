@@ -59,7 +59,7 @@ def dealt_with(script: Script) -> bool:
     words = script.interpreter.split()
     if words and _LDCONFIG.fullmatch(words[0]):
         return True
-    lines = [" ".join(line.split()) for line in script.text.splitlines()]
+    lines = [re.sub(r"[ \t]+", " ", line).strip(" ") for line in script.text.split("\n")]
     if script.interpreter == "<lua>":
         return all(not line or (line.startswith("--") and line[2:3] != "[") for line in lines)
     if not any(lines):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 
 class Window(io.RawIOBase):
@@ -46,7 +47,7 @@ class Window(io.RawIOBase):
 class Bounded(io.RawIOBase):
     """A stream that raises the error that `too_long` makes as soon as it gives more than `most`."""
 
-    def __init__(self, stream: Any, most: int, too_long: Any) -> None:
+    def __init__(self, stream: BinaryIO, most: int, too_long: Callable[[], Exception]) -> None:
         self._stream = stream
         self._left = most
         self._too_long = too_long

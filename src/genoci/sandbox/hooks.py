@@ -190,6 +190,11 @@ def _translated(refused: Refused) -> Exception:
         return OSError(refused.error, reason)  # a FileNotFoundError for ENOENT
     if refused.doing == "cwd":
         return BuildError(f"the YAML file's directory can't be entered: {reason}")
+    if refused.doing == "show the root":
+        return BuildError(
+            f"what hooks have mounted in the root can't be shown: {reason}",
+            mend="A hook may unmount what it has mounted, but not the root itself.",
+        )
     if refused.doing == "bug":
         return RuntimeError(f"in the first process of the hooks: {refused.detail}")
     return MachineError(

@@ -212,7 +212,7 @@ def _actions(command: Command, stubs: Stubs, terminal: bool) -> list[mounts.Acti
         if stubs.is_mounted_over(path):  # by a hook, which knows better
             continue
         place = stubs.file(path)
-        if place is not None:
+        if place is not None and place.split("/")[0] not in _OWN_PLACES:
             shown.append(PrivateFile(place, content))
     shown += _asked_for(command, stubs)
     return mounts.container(scripts, shown, terminal=terminal)

@@ -26,6 +26,11 @@ _REFUSED = [
 _OTHER_ABIS = {"x86_64": ("X86", "X32"), "aarch64": ("ARM",)}
 _CLONE_NEWUSER = 0x10000000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# btrfs: SNAP_CREATE, SUBVOL_CREATE, SNAP_DESTROY, both _V2, SUBVOL_SETFLAGS, SNAP_DESTROY_V2.
+_SUBVOLUMES = (
+    *(0x50009401, 0x5000940E, 0x5000940F, 0x50009417, 0x50009418),
+    *(0x4008941A, 0x5000943F),
+)
 
 
 class Filter(Protocol):
@@ -56,10 +61,13 @@ def _built(library: Any) -> Filter:
     for name in ("clone", "unshare"):
         flag = library.Arg(0, library.MASKED_EQ, _CLONE_NEWUSER, _CLONE_NEWUSER)
         _add(chosen, refused, name, flag)
-    for request in (_TIOCSTI, _TIOCLINUX):
+    # What installs into subvolumes where it can makes directories then, as it does elsewhere.
+    unknown = library.ERRNO(errno.ENOTTY)
+    requests = dict.fromkeys(_SUBVOLUMES, unknown) | dict.fromkeys((_TIOCSTI, _TIOCLINUX), refused)
+    for request, answer in requests.items():
         # The kernel looks at the lower half of the register alone; so must the filter.
         argument = library.Arg(1, library.MASKED_EQ, 0xFFFFFFFF, request)
-        _add(chosen, refused, "ioctl", argument)
+        _add(chosen, answer, "ioctl", argument)
     # Its flags lie in memory, which a filter can't read; without it programs call clone.
     _add(chosen, library.ERRNO(errno.ENOSYS), "clone3")
     filtered: Filter = chosen

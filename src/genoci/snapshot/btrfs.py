@@ -10,10 +10,13 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from genoci import files, linux
 from genoci.layer.beneath import Beneath
-from genoci.layer.entry import join
+from genoci.layer.entry import join, split
 from genoci.layer.remove import remove, remove_tree
 from genoci.snapshot.copy import copy_tree
 from genoci.snapshot.driver import Candidate
@@ -21,9 +24,20 @@ from genoci.snapshot.root import bind_whole, give_defaults
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TOP = 256  # the inode number of a subvolume's root, and of nothing else
-_FLATTENING = "flattening"  # beside the tree: the name in it of what must not stay
+_FLATTENING = "flattening"  # beside the tree: a _Note
+_NO_BTRFS = (errno.ENOENT, errno.ENOTDIR, errno.ENOTTY, errno.EOPNOTSUPP)
 _CLOCK_REALTIME_COARSE = 5  # what change times are taken from
 _TICK = 20_000_000  # nanoseconds; no kernel's is longer than 10 ms
+
+
+class _Note(NamedTuple):
+    """What has to be undone in a tree: a name that must not stay in it, and times of directories.
+
+    The times, (atime, mtime) in ns, are those of the directories before they were written to.
+    """
+
+    name: bytes
+    times: dict[bytes, tuple[int, int]]
 
 
 class Btrfs:
@@ -74,13 +88,14 @@ class Btrfs:
 
 
 def is_btrfs(folder: Path) -> bool:
-    with _opened(folder) as fd:
-        try:
+    """Whether there is such a directory, on a btrfs (of Linux 4.18 or newer)."""
+    try:
+        with _opened(folder.resolve()) as fd:
             linux.btrfs_has_subvolumes(fd)
-        except OSError as error:
-            if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL):
-                return False
-            raise
+    except OSError as error:
+        if error.errno in _NO_BTRFS:
+            return False
+        raise
     return True
 
 
@@ -174,45 +189,47 @@ def _flatten(folder: Path, top: int) -> None:
     """Make plain directories of the subvolumes in the tree: a snapshot of it would lack them."""
     with _beneath(top) as directories:
         nested = list(_subvolumes(directories, inner=False))
+        written = {b"", *(split(path)[0] for path in nested)}
+        times = {path: _times(directories.directory(path)) for path in written}
     copy = secrets.token_hex(8).encode()
-    files.write(folder / _FLATTENING, copy)
+    files.write(folder / _FLATTENING, msgspec.msgpack.encode(_Note(copy, times)))
     try:
         for path in nested:
-            with _beneath(top) as directories, _keeping_time(top):
+            with _beneath(top) as directories:
                 linux.btrfs_set_read_only(directories.directory(path), False)
                 above, name = directories.parent(path)
                 os.mkdir(copy, 0o700, dir_fd=top)
                 copy_tree(_in(above, name), _in(top, copy))
-                with _keeping_time(above):
-                    linux.renameat2(top, copy, above, name, linux.RENAME_EXCHANGE)
+                linux.renameat2(top, copy, above, name, linux.RENAME_EXCHANGE)
                 _remove(top, copy)
     finally:
         _tidy(folder, top)
 
 
 def _tidy(folder: Path, top: int) -> None:
-    """Remove what `_flatten` leaves when it fails or is killed."""
+    """Undo what `_flatten` leaves, also when it fails or is killed, but for what it has made."""
     try:
-        copy = (folder / _FLATTENING).read_bytes()
+        note = msgspec.msgpack.decode((folder / _FLATTENING).read_bytes(), type=_Note)
     except FileNotFoundError:
         return
-    with contextlib.suppress(FileNotFoundError), _keeping_time(top):
-        if _is_subvolume(os.stat(copy, dir_fd=top, follow_symlinks=False)):
-            _remove(top, copy)
+    with contextlib.suppress(FileNotFoundError):
+        if _is_subvolume(os.stat(note.name, dir_fd=top, follow_symlinks=False)):
+            _remove(top, note.name)
         else:
-            remove(top, copy)
+            remove(top, note.name)
+    with _beneath(top) as directories:
+        for path, times in note.times.items():
+            os.utime(directories.directory(path), ns=times)
     (folder / _FLATTENING).unlink()
+
+
+def _times(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_atime_ns, status.st_mtime_ns
 
 
 def _is_subvolume(status: os.stat_result) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_ino == _TOP
-
-
-@contextlib.contextmanager
-def _keeping_time(fd: int) -> Iterator[None]:
-    status = os.fstat(fd)
-    yield
-    os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @contextlib.contextmanager

@@ -108,7 +108,8 @@ class _Copying:
                 if self._copy(path):
                     directories.append(path)
         for path in reversed(directories):
-            self._finish(path, os.fstat(self._source.directory(path)))
+            source, target = self._source.directory(path), self._target.directory(path)
+            _copy_metadata(source, target, os.fstat(source))
 
     def _copy(self, path: bytes) -> bool:
         """Copy one name; whether it is a directory, which is empty then, and gets its own later."""
@@ -125,11 +126,12 @@ class _Copying:
                 return False
         if stat.S_ISREG(status.st_mode):
             self._copy_file(source, target, name, status)
-        elif stat.S_ISLNK(status.st_mode):
+            return False
+        if stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         else:
             os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=target)
-        self._finish(path, status)
+        _copy_metadata(_through(source, name), _through(target, name), status)
         return False
 
     def _link(self, known: bytes, path: bytes) -> None:
@@ -141,23 +143,25 @@ class _Copying:
         finally:
             os.close(above)
 
-    def _finish(self, path: bytes, status: os.stat_result) -> None:
-        source, name = self._source.parent(path)
-        target, _ = self._target.parent(path)
-        _copy_metadata(_through(source, name), _through(target, name), status)
-
     def _copy_file(self, source: int, target: int, name: bytes, status: os.stat_result) -> None:
-        with contextlib.ExitStack() as stack:
-            old = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
-            stack.callback(os.close, old)
+        old = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+        try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             new = os.open(name, flags, 0o600, dir_fd=target)
-            stack.callback(os.close, new)
-            if not status.st_size or (self._shares and self._share(old, new)):
-                return
-            os.ftruncate(new, status.st_size)
-            for offset, length in _data(old, status):
-                _copy_range(old, new, offset, length)
+            try:
+                self._copy_content(old, new, status)
+                _copy_metadata(old, new, status)
+            finally:
+                os.close(new)
+        finally:
+            os.close(old)
+
+    def _copy_content(self, old: int, new: int, status: os.stat_result) -> None:
+        if not status.st_size or (self._shares and self._share(old, new)):
+            return
+        os.ftruncate(new, status.st_size)
+        for offset, length in _data(old, status):
+            _copy_range(old, new, offset, length)
 
     def _share(self, old: int, new: int) -> bool:
         try:
@@ -179,20 +183,22 @@ def _is_ours(xattr: bytes) -> bool:
 
 
 def _copy_metadata(
-    source: bytes,
-    target: bytes,
+    source: int | bytes,
+    target: int | bytes,
     status: os.stat_result,
     wanted: Callable[[bytes], bool] = _is_ours,
 ) -> None:
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+    """From what `status` is of. Both are descriptors, or paths that may be links."""
+    follow = isinstance(target, int)
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=follow)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))
     for name in xattr_names(source):
         if wanted(name):
-            value = os.getxattr(source, name, follow_symlinks=False)
-            os.setxattr(target, name, value, follow_symlinks=False)
+            value = os.getxattr(source, name, follow_symlinks=follow)
+            os.setxattr(target, name, value, follow_symlinks=follow)
     times = (status.st_atime_ns, status.st_mtime_ns)
-    os.utime(target, ns=times, follow_symlinks=False)
+    os.utime(target, ns=times, follow_symlinks=follow)
 
 
 def _data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:

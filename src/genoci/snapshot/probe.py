@@ -64,6 +64,8 @@ def store_of(driver: Driver, state: Path, idmap: str) -> Store:
 
 def _on_btrfs(driver: Driver, state: Path, idmap: str) -> Snapshots:
     place = state if driver.btrfs is None else Path(driver.btrfs)
+    if driver.btrfs is None:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not is_btrfs(place):
         raise MachineError(
             f"the driver btrfs does not work in {place}: it is not on a btrfs", mend=_BTRFS_MEND

@@ -8,11 +8,11 @@
 
 Each holds `fs` (the tree, or the overlay's upper directory), `parent` (a chain ID, or nothing),
 `boot` (when it was made), `lock`, and `synced` once all of it is known to be on the disk; one that
-is not frozen may hold `marks` (marks.py). Whatever is not yet whole has another name than what is,
-and renaming is the last step: a process killed at any moment leaves nothing that could be taken
-for a snapshot. Data are not synced when a snapshot is made, so one without `synced` counts only
-until the machine restarts; `sweep` syncs and marks those that have been there for a while, when
-the kernel has written most of it anyway.
+is not frozen may hold `marks` (marks.py) or `flattening` (btrfs.py). Whatever is not yet whole has
+another name than what is, and renaming is the last step: a process killed at any moment leaves
+nothing that could be taken for a snapshot. Data are not synced when a snapshot is made, so one
+without `synced` counts only until the machine restarts; `sweep` syncs and marks those that have
+been there for a while, when the kernel has written most of it anyway.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEPT = ("failed", "checkout")  # the names that a root may be kept under
 _ACTIVE, _KEPT, _DEAD = "active-", "kept-", "dead-"
 _SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _PERMANENT = ("fs", "parent", "boot", "lock", "synced")
-_KNOWN = "marks"  # what the copy driver wrote down of an active root
+_NOTES = ("marks", "flattening")  # of a driver (copy, btrfs), on a root that is not frozen
 _MOUNT_POINTS = ("root", "parent-root")
 _WHILE = 60  # seconds after which the kernel has written most of it: see proc(5), dirty_expire
 
@@ -320,7 +320,7 @@ class Place:
         folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in os.listdir(folder):
-                if name not in (*_PERMANENT, _KNOWN):
+                if name not in (*_PERMANENT, *_NOTES):
                     remove(folder, os.fsencode(name))
         finally:
             os.close(folder)

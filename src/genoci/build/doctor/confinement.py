@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genoci import linux
 from genoci.build.doctor.apart import in_a_namespace, in_a_process
-from genoci.build.doctor.finding import Finding, looked_at
+from genoci.build.doctor.finding import Finding, looked_at, not_tried
 from genoci.sandbox import idmap, landlock, process, seccomp, userns
 from genoci.sandbox.idmap import IdMap
 
@@ -18,18 +18,21 @@ NAMESPACES, CONFINEMENT = "namespaces", "confinement"
 _NO_PROGRAM = "/genoci-doctor"  # what an empty root does not have
 
 
-def namespaces(place: Path | None) -> Iterator[Finding]:
-    """Whether there are namespaces, and a container in them; each check enters anew.
+def user_namespaces() -> Finding:
+    """Enter one, as every build does in which something runs."""
+    return in_a_namespace(_entered)
 
-    `place` is an empty directory of ours, if there is one.
+
+def namespaces(entered: Finding, place: Path | None, lacking: str) -> Iterator[Finding]:
+    """What there is besides `entered`: each check enters anew.
+
+    `place` is an empty directory of ours; `lacking` tells what there is not to try things in.
     """
-    entered = looked_at(NAMESPACES, "user namespaces", lambda: in_a_namespace(_entered))
     yield entered
-    yield looked_at(NAMESPACES, "subordinate ids", _subordinate_ids, failing="missing")
-    if entered.state != "ok" or place is None:
-        lacking = "state to try it in" if entered.state == "ok" else "user namespace"
-        for name in ("network", "container"):
-            yield Finding(NAMESPACES, name, "unknown", f"not tried: there is no {lacking}")
+    yield looked_at(NAMESPACES, "subordinate ids", _subordinate_ids)
+    if lacking or place is None:
+        yield not_tried(NAMESPACES, "network", lacking)
+        yield not_tried(NAMESPACES, "container", lacking)
         return
     yield looked_at(
         NAMESPACES, "network", lambda: in_a_namespace(_network_namespace), failing="limited"
@@ -51,7 +54,7 @@ def _entered(found: IdMap) -> Finding:
         "inherited": f"the {count} ids of the namespace that genoci was started in",
         "subordinate": f"you are its root, and {count - 1} subordinate ids are its other users",
         "single": "you are its root, and there is nobody else",
-    }[found.kind]
+    }["single" if found.is_alone else found.kind]
     return Finding(NAMESPACES, "user namespaces", "ok", f"entered, and something mounted: {whose}")
 
 

@@ -14,10 +14,14 @@ from genoci.build.doctor.apart import workplace
 from genoci.build.doctor.finding import Finding, looked_at
 from genoci.snapshot.driver import Driver
 
+_ALWAYS = ("libraries", "state")  # what every build needs
+_FOR_A_RUN = ("user namespaces", "container", "driver")
+
 
 class Report(msgspec.Struct, frozen=True):
-    """`run`: whether builds work in which something runs."""
+    """`build`: whether anything can be built; `run`: also what has a `run`."""
 
+    build: bool
     run: bool
     findings: tuple[Finding, ...]
 
@@ -28,24 +32,30 @@ def examine(layout: Path, state: Path, driver: Driver, config: Path | None) -> R
     Nothing is left behind, no state either where there was none.
     """
     findings = tuple(_findings(layout, state, driver, config))
-    return Report(not any(it.state in ("missing", "unknown") for it in findings), findings)
+    missing = {it.name for it in findings if it.state == "missing"}
+    works = {it.name for it in findings if it.state in ("ok", "limited")}
+    build = missing.isdisjoint(_ALWAYS)
+    return Report(build, build and works.issuperset(_FOR_A_RUN), findings)
 
 
 def _findings(layout: Path, state: Path, driver: Driver, config: Path | None) -> Iterator[Finding]:
     yield from machine.machine()
     with contextlib.ExitStack() as stack:
-        place: list[Path] = []
+        found: list[Path] = []
 
-        def kept() -> Finding:
-            place.append(stack.enter_context(workplace(state)))
-            return Finding(storage.GROUP, "state", "ok", "files can be made in it")
+        def usable() -> Finding:
+            found.append(stack.enter_context(workplace(state)))
+            return places.space("state", state, "")
 
-        usable = looked_at(storage.GROUP, "state", kept)
-        yield from confinement.namespaces(place[0] if place else None)
+        of_the_state = looked_at(places.PLACES, "state", usable)
+        place = found[0] if found else None
+        entered = looked_at(confinement.NAMESPACES, "user namespaces", confinement.user_namespaces)
+        lacking = "user namespace" if entered.state != "ok" else "" if place else "state"
+        yield from confinement.namespaces(entered, place, lacking)
         yield from confinement.confinement()
-        if place:
-            yield from storage.snapshots(place[0], driver)
-        else:
-            yield usable
-    yield from places.places(layout, state, config)
+        for one in storage.snapshots(driver, place, lacking):
+            what = one.what.replace(str(place), str(state)) if place else one.what
+            yield msgspec.structs.replace(one, what=what)
+    yield of_the_state
+    yield from places.places(layout, config)
     yield from places.environment(os.environ)

@@ -50,3 +50,7 @@ def looked_at(group: str, name: str, check: Check, *, failing: State = "missing"
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
         return Finding(group, name, "unknown", f"this could not be tried ({reason})")
+
+
+def not_tried(group: str, name: str, lacking: str) -> Finding:
+    return Finding(group, name, "unknown", f"not tried: there is no {lacking} to try it in")

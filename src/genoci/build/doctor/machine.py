@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 from genoci.build.doctor.finding import Finding, looked_at
 
@@ -26,6 +27,9 @@ def machine() -> Iterator[Finding]:
     yield looked_at(GROUP, "kernel", _kernel)
     yield looked_at(GROUP, "Python", _python)
     yield looked_at(GROUP, "libraries", _libraries)
+    if not Path("/proc/self/uid_map").exists():
+        what = "it is not mounted, and much that follows can't be known without it"
+        yield Finding(GROUP, "/proc", "missing", what, "As root:  mount -t proc proc /proc")
 
 
 def _kernel() -> Finding:

@@ -17,8 +17,7 @@ _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _OURS = ("GENOCI_LAYOUT", "GENOCI_STATE")
 
 
-def places(layout: Path, state: Path, config: Path | None) -> Iterator[Finding]:
-    yield looked_at(PLACES, "state", lambda: _space("state", state, ""))
+def places(layout: Path, config: Path | None) -> Iterator[Finding]:
     yield looked_at(PLACES, "layout", lambda: _layout(layout), failing="limited")
     what = str(config) if config else "none"
     yield Finding(PLACES, "config file", "note", what)
@@ -35,14 +34,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(ENVIRONMENT, "genoci", "note", " ".join(ours))
 
 
-def _layout(folder: Path) -> Finding:
-    if not (folder / "index.json").exists():
-        return _space("layout", folder, "not there; the first build makes it")
-    count = len(Layout.at(folder).tags())
-    return _space("layout", folder, "1 tag" if count == 1 else f"{count} tags")
-
-
-def _space(name: str, folder: Path, more: str) -> Finding:
+def space(name: str, folder: Path, more: str) -> Finding:
     """How much is free where the folder is, or would be."""
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -55,3 +47,10 @@ def _space(name: str, folder: Path, more: str) -> Finding:
     if free < _LITTLE:
         return Finding(PLACES, name, "limited", what, _MEND)
     return Finding(PLACES, name, "ok", what)
+
+
+def _layout(folder: Path) -> Finding:
+    if not (folder / "index.json").exists():
+        return space("layout", folder, "not there; the first build makes it")
+    count = len(Layout.at(folder).tags())
+    return space("layout", folder, "1 tag" if count == 1 else f"{count} tags")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genoci.build.doctor.apart import in_a_namespace, in_a_process, workplace
-from genoci.build.doctor.finding import Finding, looked_at
+from genoci.build.doctor.finding import Finding, looked_at, not_tried
 from genoci.build.doctor.mounts import mount_of
 from genoci.errors import MachineError
 from genoci.sandbox import landlock
@@ -20,15 +20,24 @@ from genoci.snapshot.driver import Driver
 GROUP = "snapshots"
 
 
-def snapshots(place: Path, driver: Driver) -> Iterator[Finding]:
+def snapshots(driver: Driver, place: Path | None, lacking: str) -> Iterator[Finding]:
     """The driver that a build would take, and each that could be; tried in `place`, in the state.
 
-    With a directory on a btrfs, that driver is tried there.
+    With a directory on a btrfs, that driver is tried there. `lacking` tells what there is not to
+    try things in.
     """
-    yield looked_at(GROUP, "driver", lambda: _driver(place, driver))
-    yield looked_at(GROUP, "overlay", lambda: _overlay(place), failing="limited")
+    if place is None:
+        yield not_tried(GROUP, "driver", lacking)
+        return
+    if lacking:
+        yield not_tried(GROUP, "driver", lacking)
+        yield not_tried(GROUP, "overlay", lacking)
+    else:
+        yield looked_at(GROUP, "driver", lambda: _driver(place, driver))
+        yield looked_at(GROUP, "overlay", lambda: _overlay(place), failing="limited")
     yield looked_at(GROUP, "reflink", lambda: _reflink(place), failing="limited")
-    yield looked_at(GROUP, "btrfs", lambda: _btrfs(place, driver), failing="limited")
+    if not lacking:
+        yield looked_at(GROUP, "btrfs", lambda: _btrfs(place, driver), failing="limited")
 
 
 def _driver(place: Path, driver: Driver) -> Finding:

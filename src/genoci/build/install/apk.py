@@ -43,12 +43,12 @@ class Apk:
     family = "apk"
 
     def install(self, batch: Batch, place: Workplace) -> tuple[Pinned, ...]:
-        before = _installed(place)
+        before = set(_installed(place))
         if batch.pins is None:
             _refuse_failure(_apk(place, "add", "--update-cache", *batch.names), place.where)
         else:
             _add_locked(batch.names, batch.pins, place)
-        new = [package for package in _installed(place) if package not in set(before)]
+        new = [package for package in _installed(place) if package not in before]
         fetched = _pinned(new, place)
         if batch.pins is not None:
             _refuse_others(fetched, batch.pins, place.where)

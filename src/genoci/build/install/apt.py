@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import shutil
 import stat
 import time
@@ -13,7 +16,8 @@ from genoci.build.install import dpkg
 from genoci.build.install.apt_words import Planned
 from genoci.build.install.lock import check_offered, check_planned, preferences
 from genoci.build.install.manager import Batch, Ended, Workplace
-from genoci.errors import ArchiveError, BuildError, StepFailed
+from genoci.errors import BuildError, StepFailed
+from genoci.layer.remove import remove
 from genoci.package.archive import Archive
 from genoci.spec.pinned import Pinned
 
@@ -33,7 +37,7 @@ _SETTINGS = {
     "APT::Sandbox::User": "root",
     "APT::Color": "0",
     "APT::Update::Error-Mode": "any",
-    "Acquire::Retries": "3",
+    "Acquire::Retries": "2",
     "Acquire::Languages": "none",
     "Acquire::ForceHash": "SHA256",
     "Dpkg::Progress-Fancy": "0",
@@ -79,7 +83,7 @@ class _Installation:
         plan = self._plan()
         plan = self._download(plan)
         copies = self._copied(plan)
-        done = self._apt("install", "--no-download", "--", *self._wanted, shown=copies)
+        done = self._apt("install", "--", *self._wanted, shown=copies)
         if done.status != 0:
             raise dpkg.failure(done, self._batch, self._files, self._place)
         return tuple(one.pinned() for one in words.in_order(plan, done.output))
@@ -159,6 +163,7 @@ class _Installation:
         """Have what is planned in the cache; the plan, which changes with the lists."""
         if not plan:
             return plan
+        self._forget_damaged(plan)
         done = self._apt("install", "--download-only", "--", *self._wanted, network=True)
         if done.status == 0:
             return plan
@@ -171,6 +176,17 @@ class _Installation:
             "Behind a proxy, set http_proxy and https_proxy.",
         )
 
+    def _forget_damaged(self, plan: Sequence[Planned]) -> None:
+        """Have those fetched anew that are not what the lists say: apt-get compares their size."""
+        folder = os.open(_made(self._cache[_CACHE] / "archives"), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for one in plan:
+                if not _is_whole(folder, one):
+                    with contextlib.suppress(FileNotFoundError):
+                        remove(folder, os.fsencode(one.file))
+        finally:
+            os.close(folder)
+
     def _copied(self, plan: Sequence[Planned]) -> dict[str, Path]:
         """Copies of lists and packages, each compared with what the lists say of it."""
         lists = _made(self._place.folder / "lists")
@@ -182,11 +198,7 @@ class _Installation:
             source = self._cache[_CACHE] / "archives" / one.file
             if not source.exists():  # of a repository that is a directory of the root
                 continue
-            try:
-                dpkg.copy_checked(source, archives / one.file, one.sha256, one.file)
-            except ArchiveError:
-                source.unlink()
-                raise
+            dpkg.copy_checked(source, archives / one.file, one.sha256, one.file)
         return {_LISTS: lists, _CACHE: cache}
 
     # Programs
@@ -236,6 +248,16 @@ class _Installation:
 def _made(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def _is_whole(folder: int, one: Planned) -> bool:
+    """Whether the file in the cache is the planned one; what lies there may be anything."""
+    try:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(one.file, flags, dir_fd=folder), "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == one.sha256
+    except OSError:
+        return False
 
 
 def _copy_files(source: Path, target: Path) -> None:

@@ -94,15 +94,15 @@ def refuse_unknown(ended: Ended, where: str) -> None:
             status=ended.status,
             tail=ended.tail,
             where=where,
-            mend="Is it the name of the package, or of a program in one? The repositories are "
-            "those of the image: an earlier step can add one.",
+            mend="Is it a package's name, and was every repository reached? They are those of the "
+            "image: an earlier step can add one.",
         )
 
 
 def _install(
     names: Sequence[str], files: Files, batch: Batch, place: Workplace, repositories: Repositories
 ) -> tuple[Pinned, ...]:
-    before = rpmdb.rows(place)
+    before = set(rpmdb.rows(place))
     wanted = (*names, *files.paths)
     if batch.pins is not None:
         missing = _missing(batch.pins, before)
@@ -124,7 +124,7 @@ def _install(
         _refuse_others(found, batch.pins, place.where)
     headers = _headers(place, repositories.shown, found)
     refuse_failure(repositories.install(wanted, files), repositories.name, place.where)
-    new = [row for row in rpmdb.rows(place) if row not in set(before)]
+    new = [row for row in rpmdb.rows(place) if row not in before]
     given = {(one.name, one.version, one.architecture) for one in batch.archives}
     fetched = [row for row in new if _key(row) not in given]
     return _pinned(fetched, headers, batch, place, repositories)

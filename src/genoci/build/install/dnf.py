@@ -70,7 +70,7 @@ class _Repositories:
         return found
 
     def download(self, wanted: Sequence[str], files: Files) -> Ended:
-        options = ("-q", "--refresh", "--downloadonly")
+        options = ("--refresh", "--downloadonly")
         return self._run("install", *options, *wanted, files=files, network=True)
 
     def install(self, wanted: Sequence[str], files: Files) -> Ended:

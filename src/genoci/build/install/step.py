@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from genoci.build import steps
+from genoci.build import words
 from genoci.build.downloads import downloaded
 from genoci.build.fork import Send
 from genoci.build.install.find import Known, find_manager
@@ -107,7 +107,7 @@ class _Wanted(NamedTuple):
         for package in step.packages:
             if package.name is None:
                 archive = recognise(
-                    _file(package, job), steps.named(job.folder, package), sha256=package.sha256
+                    _file(package, job), words.named(job.folder, package), sha256=package.sha256
                 )
                 if archive.architecture not in _further_architectures(tree):
                     check_architecture(archive, _platform(job, base))
@@ -168,7 +168,7 @@ def _further_architectures(tree: Tree) -> Sequence[str]:
 def _members(
     wanted: _Wanted, step: Install, job: Job, tree: Tree, warn: Callable[..., None]
 ) -> Iterator[Placeable]:
-    skipping = {steps.named(job.folder, one) for one in step.packages if one.skip_scripts}
+    skipping = {words.named(job.folder, one) for one in step.packages if one.skip_scripts}
     return install_members(
         wanted.archives,
         tree,

@@ -28,6 +28,7 @@ TABLE = {
     "gc": Entry("[--keep N]", "delete what no tag reaches"),
     "fsck": Entry("", "check every byte of the layout"),
     "clean": Entry("", "delete the state; the layout stays"),
+    "doctor": Entry("", "show what this machine can and cannot do, and the mend"),
 }
 ALIASES: Mapping[str, str] = {}
 FOLLOWED: tuple[str, ...] = ()

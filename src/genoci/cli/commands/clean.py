@@ -21,6 +21,7 @@ _OURS = (
     "inputs",
     "building",
     "downloads",
+    "packages",
     "checkout",
     "mounted",
     ".genoci",

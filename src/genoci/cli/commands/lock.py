@@ -11,7 +11,7 @@ from genoci.cli.session import Session
 from genoci.cli.text import count, one_line
 
 if TYPE_CHECKING:
-    from genoci.build.schedule import Relocked
+    from genoci.build.relock import Relocked
 
 EXAMPLES = """
 genoci lock                            what ./genoci.yaml installs, into ./genoci.lock
@@ -30,12 +30,13 @@ def arguments(parser: Parser) -> None:
         metavar="NAME",
         help=f"what root filesystems stand on while something runs: {', '.join(DRIVERS)}",
     )
+    add("--no-hooks", action="store_true", help="refuse what runs anything on the host")
     parser.add_json()
 
 
 def run(options: argparse.Namespace, session: Session) -> int:
+    from genoci.build.relock import lock
     from genoci.build.request import Request
-    from genoci.build.schedule import lock
     from genoci.layer.compress import Compression
 
     if options.file is None and options.targets and is_a_file(options.targets[0]):
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
         driver=session.driver(),
         compression=Compression.parse("gzip"),
         epoch=session.settings.epoch,
+        hooks=not options.no_hooks,
     )
     progress = session.progress()
     try:

@@ -19,7 +19,7 @@ from genoci.build.events import (
     Warned,
 )
 from genoci.cli import text
-from genoci.cli.translate import foreign, is_ours
+from genoci.cli.translate import foreign, is_ours, mend_of
 
 # A progress bar's lone CRs end lines as well, so that none of its states is lost.
 _END = re.compile(r"\r*\n|\r+")
@@ -158,7 +158,7 @@ def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
     if tail:
         yield Line("  the last lines of its output:")
         yield from (Line(f"  {_BAR}{line}", "dim") for line in tail)
-    yield from _indented(event.mend)
+    yield from _indented(mend_of(event.mend, event.exit_status))
 
 
 def _foreign(event: Failed, *, debug: bool) -> Iterator[Line]:

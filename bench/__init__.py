@@ -1,0 +1,1 @@
+"""What genoci costs, beside others at the same job, in one run on one machine: `make bench`."""
