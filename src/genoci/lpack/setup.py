@@ -151,8 +151,6 @@ def _found(site: Site) -> Made | None:
             mend="Name another file, or move this one away; it was not touched.",
         )
     _remove_own(unfinished(site.lofile))
-    if made is not None:
-        record_beside(site.lofile).unlink()
     return None
 
 
@@ -165,7 +163,8 @@ def _make(site: Site, size: int | None, undo: contextlib.ExitStack, say: Say) ->
         )
     size = _checked_size(site.lofile.parent, size)
     new, beside = unfinished(site.lofile), record_beside(site.lofile)
-    if os.path.lexists(beside):
+    before = recorded(site.lofile)  # by an `unsetup` that was killed
+    if before is None and os.path.lexists(beside):
         raise UsageError(
             f"{beside} is there already, and not from your `lpack setup`",
             where="lofile",
@@ -183,11 +182,11 @@ def _make(site: Site, size: int | None, undo: contextlib.ExitStack, say: Say) ->
         file=(status.st_dev, status.st_ino),
         mount=str(site.mount),
         config=str(site.config),
-        wrote_config=site.writes_config,
-        folders=_missing(site.mount),
+        wrote_config=site.writes_config or (before is not None and before.wrote_config),
+        folders=(*(before.folders if before else ()), *_missing(site.mount)),
     )
     record(made)
-    undo.callback(beside.unlink)
+    undo.callback(beside.unlink, missing_ok=True)
     linux.renameat2(
         linux.AT_FDCWD,
         os.fsencode(new),
