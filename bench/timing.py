@@ -30,11 +30,13 @@ def timed(
     env: Mapping[str, str] | None = None,
 ) -> Sample:
     """Run a command to its end. Raises Failed."""
+    environment = {**os.environ, **(env or {})}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # programs that are installed are compiled
     began = time.monotonic()
     process = subprocess.Popen(
         argv,
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

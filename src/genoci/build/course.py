@@ -101,9 +101,11 @@ class Course:
         waiting = [_Waiting(target, number) for number, target in enumerate(targets, 1)]
         self._total = len(targets)
         try:
-            while waiting or self._making:
+            while True:
                 waiting = [one for one in waiting if not self._begun(one)]
                 self._publish()
+                if not waiting and not self._making:
+                    break
                 heard = fork.ready([making.worker for making in self._making])
                 for making in [it for it in self._making if it.worker in heard]:
                     making.hear(self._on_event)
