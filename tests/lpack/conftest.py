@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from filesystems import mounted
+from filesystems import given, mounted
 from genoci.build.operations import clean
 from genoci.oci.layout import Layout
 from workshop import Workshop
@@ -42,7 +43,7 @@ class Place:
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*prefix, sys.executable, "-c", code, *words, "--state", str(self.state)]
-            if "--" not in words and words[0] not in ("chroot", "unshare")
+            if "--" not in words and words[:1] not in (("chroot",), ("unshare",))
             else [*prefix, sys.executable, "-c", code, "--state", str(self.state), *words],
             cwd=self.folder,
             env=self.environment | dict(env or {}),
@@ -80,7 +81,8 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-DRIVERS = ["overlay", "copy"] + (["btrfs"] if os.getuid() == 0 else [])
+DRIVERS = ["overlay", "copy"] + (["btrfs"] if os.getuid() == 0 or given("btrfs") else [])
+_CLEAN = "import sys; from genoci.cli.main import main; sys.exit(main(['clean', *sys.argv[1:]]))"
 
 
 @pytest.fixture(params=DRIVERS)
@@ -89,6 +91,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, rootfs: Path) -> Itera
     driver = request.param
     if driver != "btrfs":
         yield from _place(tmp_path, rootfs, f"driver: {driver}\n")
+        return
+    if os.getuid() != 0:
+        own = tempfile.mkdtemp(dir=given("btrfs"))
+        for found in _place(tmp_path, rootfs, f"driver: btrfs\nbtrfsmount: {own}\n"):
+            yield found
+            found.ok("abort", "-f")
+            cleaned = found.run(code=_CLEAN)
+            assert cleaned.returncode == 0, cleaned.stderr
+        os.rmdir(own)
         return
     (tmp_path / "fs").mkdir()
     with mounted("btrfs", tmp_path / "fs") as point:
