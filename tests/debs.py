@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -63,7 +64,12 @@ def index(folder: Path) -> None:
             f"{told.stdout.strip()}\nFilename: ./{file.name}\nSize: {len(content)}\n"
             f"SHA256: {digest}\n"
         )
-    (folder / "Packages").write_text("\n".join(stanzas))
+    path = folder / "Packages"
+    before = int(path.stat().st_mtime) if path.exists() else 0
+    path.write_text("\n".join(stanzas))
+    # HTTP tells times in whole seconds: an index of the same second would pass for the old one.
+    newer = max(before + 1, path.stat().st_mtime)
+    os.utime(path, (newer, newer))
 
 
 class DebShop(Workshop):
