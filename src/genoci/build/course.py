@@ -57,8 +57,8 @@ class _Waiting:
 class Course:
     """What was built, failed and was skipped so far, in the order in which it was.
 
-    `publisher` tags what is done, as `publish` does. `anew` are targets whose own build is needed,
-    whatever the cache has. `installed` is what the targets that were built fetched by name.
+    `publisher` tags what is done, as `publish` does. `installed` is what the targets that were
+    built fetched by name.
     """
 
     def __init__(
@@ -71,7 +71,6 @@ class Course:
         on_tick: Callable[[], None],
         *,
         publisher: Publisher | None = None,
-        anew: Collection[str] = (),
     ) -> None:
         self._request = request
         self._layout = layout
@@ -82,7 +81,6 @@ class Course:
             date=datetime.date.today().isoformat() if request.dated_tags else None,
             keep=spec.keep,
         )
-        self._anew = anew
         self._on_event = on_event
         self._on_tick = on_tick
         self._done: dict[str, _Done] = {}
@@ -141,9 +139,8 @@ class Course:
         target = one.target
         if one.decision is None:
             one.decision = self._planner.decide(target)
-        result = None if target.name in self._anew else one.decision.result
-        if result is not None:
-            self._found(target, result, None if one.told else self._started(one))
+        if one.decision.result is not None:
+            self._found(target, one.decision.result, None if one.told else self._started(one))
             return True
         if len(self._making) == self._request.jobs:
             return False
@@ -162,7 +159,7 @@ class Course:
             return False
         with held:  # somebody else may have had it until a moment ago, and have built it
             one.decision = self._planner.again(target, key)
-            if one.decision.result is None or target.name in self._anew:
+            if one.decision.result is None:
                 self._making.append(_start(self._job(target), key, held.pop_all()))
                 return True
         return self._found_or_started(one)

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Finished
@@ -63,16 +65,17 @@ def lock(
     state.make(request.state)
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), Interruptible():
-        planner = planner_for(request, spec, layout, on_event)
+        # Only a build of its own tells what a target installs, so the cache is not asked.
+        anew = msgspec.structs.replace(request, uncached=tuple(names))
+        planner = planner_for(anew, spec, layout, on_event)
         course = Course(
-            request,
+            anew,
             spec,
             layout,
             planner,
             lambda event: None if isinstance(event, Finished) else on_event(event),
             on_tick,
             publisher=partial(_untagged, layout),
-            anew=names,
         )
         course.run(needed)
         keep(planner.inputs)
