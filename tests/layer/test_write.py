@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from genoci.errors import ArchiveError, BuildError
-from genoci.layer.compress import Compression, open_reader
+from genoci.layer.compress import open_reader
+from genoci.layer.compression import Compression
 from genoci.layer.entry import Entry, Kind
 from genoci.layer.listing import read_listing
 from genoci.layer.write import Member, write_layer
