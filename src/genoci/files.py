@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -87,6 +88,12 @@ def replace(path: Path, content: bytes) -> None:
         os.close(fd)
 
 
+def touch(path: Path) -> None:
+    """Let its time tell that it was used now, if it may be told."""
+    with contextlib.suppress(OSError):
+        os.utime(path, follow_symlinks=False)
+
+
 def sync_folder(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -101,6 +108,31 @@ def sweep(folder: Path) -> None:
         for name in os.listdir(folder):
             if name.startswith(TEMPORARY):
                 _remove_if_abandoned(folder / name)
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """What `sweep` would remove. Changes nothing."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(folder)):
+            if name.startswith(TEMPORARY) and is_free(folder / name):
+                found.append(folder / name)
+    return found
+
+
+def is_free(path: Path) -> bool:
+    """Whether it is a plain file that no living process holds."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
 
 
 def _remove_if_abandoned(path: Path) -> None:

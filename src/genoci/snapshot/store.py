@@ -7,23 +7,22 @@
     FOLDER/dead-<random>/     one that is being removed
 
 Each holds `fs` (the tree, or the overlay's upper directory), `parent` (a chain ID, or nothing),
-`boot` (when it was made), `lock`, and `synced` once all of it is known to be on the disk; one that
-is not frozen may hold `marks` (marks.py) or `flattening` (btrfs.py). Whatever is not yet whole has
-another name than what is, and renaming is the last step: a process killed at any moment leaves
-nothing that could be taken for a snapshot. Data are not synced when a snapshot is made, so one
-without `synced` counts only until the machine restarts; `sweep` syncs and marks those that have
-been there for a while, when the kernel has written most of it anyway.
+`boot` (when it was made), `lock` (its time tells when somebody last stood on it), and `synced` once
+all of it is known to be on the disk; one that is not frozen may hold `marks` (marks.py) or
+`flattening` (btrfs.py). Whatever is not yet whole has another name than what is, and renaming is
+the last step: a process killed at any moment leaves nothing that could be taken for a snapshot.
+Data are not synced when a snapshot is made, so one without `synced` counts only until the machine
+restarts; `sweep` syncs and marks those that have been there for a while, when the kernel has
+written most of it anyway.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,15 +30,24 @@ from genoci import files, linux
 from genoci.errors import StorageError
 from genoci.layer.remove import remove
 from genoci.oci.digest import Digest
+from genoci.snapshot.directory import (
+    boot,
+    has_lasted,
+    hold,
+    is_whole,
+    parent_of,
+    remove_abandoned,
+    renamed,
+    touch,
+)
 from genoci.snapshot.driver import Trees
 
 KEPT = ("failed", "checkout")  # the names that a root may be kept under
-_ACTIVE, _KEPT, _DEAD = "active-", "kept-", "dead-"
-_SNAPSHOT = re.compile(r"[0-9a-f]{64}")
+ACTIVE, KEPT_AS, DEAD = "active-", "kept-", "dead-"  # how names begin that are no snapshot's
+SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _PERMANENT = ("fs", "parent", "boot", "lock", "synced")
 _NOTES = ("marks", "flattening")  # of a driver (copy, btrfs), on a root that is not frozen
 _MOUNT_POINTS = ("root", "parent-root")
-_WHILE = 60  # seconds after which the kernel has written most of it: see proc(5), dirty_expire
 
 
 class Store:
@@ -55,7 +63,7 @@ class Store:
 
     def exists(self, chain_id: Digest) -> bool:
         """Whether the snapshot and all below it are whole."""
-        return self._chain(chain_id) is not None
+        return self.chain(chain_id) is not None
 
     @contextlib.contextmanager
     def using(self, chain_id: Digest | None) -> Iterator[list[Path]]:
@@ -63,10 +71,10 @@ class Store:
 
         None of them is removed before the block ends. Raises StorageError if one is missing.
         """
-        chain = [] if chain_id is None else self._chain(chain_id)
+        chain = [] if chain_id is None else self.chain(chain_id)
         with contextlib.ExitStack() as stack:
             for path in chain or []:
-                held = _hold(path, fcntl.LOCK_SH)
+                held = hold(path, fcntl.LOCK_SH)
                 if held is None:
                     chain = None
                     break
@@ -75,6 +83,8 @@ class Store:
                 raise StorageError(
                     f"the snapshot {chain_id} has been removed", mend="Start the build again."
                 )
+            if chain:
+                touch(chain[0])
             yield [path / "fs" for path in chain]
 
     @contextlib.contextmanager
@@ -101,7 +111,7 @@ class Store:
         place = Place(self, path, lock)
         try:
             (path / "parent").write_text(str(parent or ""))
-            (path / "boot").write_text(_boot())
+            (path / "boot").write_text(boot())
             yield place
         finally:
             try:
@@ -115,7 +125,7 @@ class Store:
         """The root kept as `name` and what it stands on, held; it stays there afterwards."""
         path = self.kept_path(name)
         try:
-            lock = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB) if path else None
+            lock = hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB) if path else None
         except BlockingIOError as error:
             raise StorageError(
                 f"the {name} root is in use", mend="Leave the other shell in it first."
@@ -123,7 +133,7 @@ class Store:
         if path is None or lock is None:
             raise StorageError(f"there is no {name} root")
         try:
-            yield Place(self, path, lock), _parent(path)
+            yield Place(self, path, lock), parent_of(path)
         finally:
             os.close(lock)
 
@@ -131,22 +141,22 @@ class Store:
         """The directory of the root kept as `name`, if it and all below it are there."""
         try:
             path = self.folder / (self.folder / name).read_text()
-            parent = _parent(path)
+            parent = parent_of(path)
         except (FileNotFoundError, ValueError):
             return None
-        if not _is_whole(path) or (parent is not None and not self.exists(parent)):
+        if not is_whole(path) or (parent is not None and not self.exists(parent)):
             return None
         return path
 
     def kept_tree(self, name: str) -> Path | None:
         """The directory of what was kept as `name`, also if what it stands on is gone."""
-        path = self._named(name)
+        path = self.named(name)
         return path if path is not None and (path / "fs").is_dir() else None
 
     def forget(self, name: str) -> None:
         """Remove what was kept as `name`, if anything was; raises StorageError if it is in use."""
-        path = self._named(name)
-        if path is not None and not self._bury_if_unused(path):
+        path = self.named(name)
+        if path is not None and not self.bury_if_unused(path):
             raise StorageError(
                 f"the {name} root is in use", mend="Leave the other shell in it first."
             )
@@ -157,7 +167,7 @@ class Store:
         path = self.path(chain_id)
         if path.exists() and path in self._below_checkout():
             raise StorageError(f"the snapshot {chain_id} is in use", mend="End the checkout first.")
-        if path.exists() and not self._bury_if_unused(path):
+        if path.exists() and not self.bury_if_unused(path):
             raise StorageError(
                 f"the snapshot {chain_id} is in use", mend="Wait for the build to end."
             )
@@ -168,21 +178,23 @@ class Store:
         With `failed` the failed root is such a thing, too. A checkout never is.
         """
         files.sweep(self.folder)
-        kept = [self.kept_path("failed") if not failed else None, self._named("checkout")]
+        kept = [self.kept_path("failed") if not failed else None, self.named("checkout")]
         lasting: list[Path] = []
         for name in os.listdir(self.folder):
             path = self.folder / name
+            if path.is_symlink():
+                continue  # we make none but below these
             if name.endswith(".making"):
-                _remove_abandoned(path)
-            elif name.startswith((_ACTIVE, _DEAD)):
-                self._bury_if_unused(path)
-            elif name.startswith(_KEPT):
+                remove_abandoned(path)
+            elif name.startswith((ACTIVE, DEAD)):
+                self.bury_if_unused(path)
+            elif name.startswith(KEPT_AS):
                 if path not in kept:
-                    self._bury_if_unused(path)
-            elif _SNAPSHOT.fullmatch(name):
+                    self.bury_if_unused(path)
+            elif SNAPSHOT.fullmatch(name):
                 if not self.exists(Digest("sha256", name)):
-                    self._bury_if_unused(path)
-                elif not (path / "synced").exists() and _has_lasted(path):
+                    self.bury_if_unused(path)
+                elif not (path / "synced").exists() and has_lasted(path):
                     lasting.append(path)
         if lasting:
             self._sync(lasting)
@@ -190,28 +202,28 @@ class Store:
     def rename(self, path: Path, chain_id: Digest) -> None:
         """Give the directory its name; if that snapshot exists, remove the directory instead."""
         target = self.path(chain_id)
-        while not _renamed(path, target):
-            if _is_whole(target):
+        while not renamed(path, target):
+            if is_whole(target):
                 self.bury(path)
                 return
             self.bury(target)
 
     def rename_kept(self, path: Path, name: str) -> None:
         """Keep the directory as `name`; the one before goes, or will when it is not used."""
-        before = self._named(name)
-        new = path.with_name(path.name.replace(_ACTIVE, _KEPT))
+        before = self.named(name)
+        new = path.with_name(path.name.replace(ACTIVE, KEPT_AS))
         if name == "checkout":  # what is in it can't be made again, and counts as it is
             (path / "synced").touch()
         os.rename(path, new)
         files.write(self.folder / name, new.name.encode())
         if before is not None:
-            self._bury_if_unused(before)
+            self.bury_if_unused(before)
 
     def bury(self, path: Path) -> None:
         """Remove a directory that is ours, or nobody's; it loses its name at once."""
         dead = path
-        if not path.name.startswith(_DEAD):
-            dead = path.with_name(f"{_DEAD}{secrets.token_hex(8)}")
+        if not path.name.startswith(DEAD):
+            dead = path.with_name(f"{DEAD}{secrets.token_hex(8)}")
             try:
                 os.rename(path, dead)
             except FileNotFoundError:
@@ -230,7 +242,7 @@ class Store:
         finally:
             os.close(folder)
 
-    def _named(self, name: str) -> Path | None:
+    def named(self, name: str) -> Path | None:
         """What was kept as `name`, whether or not it can still be used."""
         with contextlib.suppress(FileNotFoundError):
             return self.folder / (self.folder / name).read_text()
@@ -239,35 +251,36 @@ class Store:
     def _below_checkout(self) -> list[Path]:
         """What a checkout stands on: it may be mounted although no process holds it."""
         path = self.kept_path("checkout")
-        parent = _parent(path) if path is not None else None
-        return [] if parent is None else self._chain(parent) or []
+        parent = parent_of(path) if path is not None else None
+        return [] if parent is None else self.chain(parent) or []
 
-    def _chain(self, chain_id: Digest) -> list[Path] | None:
+    def chain(self, chain_id: Digest) -> list[Path] | None:
         """The directories of a snapshot and those below it; None if one is missing or not whole."""
         chain: list[Path] = []
         at: Digest | None = chain_id
         while at is not None:
             path = self.path(at)
-            if not _is_whole(path):
+            if not is_whole(path) or path in chain:
                 return None
             chain.append(path)
             try:
-                at = _parent(path)
+                at = parent_of(path)
             except (FileNotFoundError, ValueError):
                 return None
         return chain
 
     def _new_directory(self) -> tuple[Path, int]:
         while True:
-            path = self.folder / f"{_ACTIVE}{secrets.token_hex(8)}"
+            path = self.folder / f"{ACTIVE}{secrets.token_hex(8)}"
             path.mkdir(mode=0o700)
-            lock = _hold(path, fcntl.LOCK_EX)  # None: a sweep came between
+            lock = hold(path, fcntl.LOCK_EX)  # None: a sweep came between
             if lock is not None:
                 return path, lock
 
-    def _bury_if_unused(self, path: Path) -> bool:
+    def bury_if_unused(self, path: Path) -> bool:
+        """`bury`; False, and nothing is done, if a process holds it."""
         try:
-            lock = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         if lock is not None:
@@ -293,7 +306,7 @@ class Place:
 
     def __init__(self, store: Store, path: Path, lock: int) -> None:
         self.path = path
-        self.is_unnamed = path.name.startswith(_ACTIVE)
+        self.is_unnamed = path.name.startswith(ACTIVE)
         self._store = store
         self._lock = lock
 
@@ -324,76 +337,3 @@ class Place:
                     remove(folder, os.fsencode(name))
         finally:
             os.close(folder)
-
-
-def _hold(directory: Path, how: int) -> int | None:
-    """Lock a directory of the store; None if it is no more what has this name.
-
-    Raises BlockingIOError if `how` says not to wait and another process holds it.
-    """
-    path = directory / "lock"
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        fcntl.flock(fd, how)
-        if os.path.samestat(os.fstat(fd), os.stat(path)):
-            return fd
-    except FileNotFoundError:
-        pass
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
-
-
-def _renamed(path: Path, target: Path) -> bool:
-    """Whether the directory got its new name; no: there is something of this name."""
-    try:
-        os.rename(path, target)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            return False
-        raise
-    return True
-
-
-def _remove_abandoned(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(fd)
-
-
-def _is_whole(path: Path) -> bool:
-    if not (path / "fs").is_dir():
-        return False
-    if (path / "synced").exists():
-        return True
-    try:
-        return (path / "boot").read_text() == _boot()
-    except FileNotFoundError:
-        return False
-
-
-def _parent(path: Path) -> Digest | None:
-    text = (path / "parent").read_text()
-    return Digest.parse(text) if text else None
-
-
-def _has_lasted(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return time.time() - (path / "boot").stat().st_mtime > _WHILE
-    return False
-
-
-def _boot() -> str:
-    """What is different after every start of the machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text()
