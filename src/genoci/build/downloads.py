@@ -15,6 +15,7 @@ from genoci.fetch.address import shown
 from genoci.fetch.download import fetch as fetch_one
 from genoci.fetch.download import is_whole
 from genoci.fetch.partial import sweep
+from genoci.files import touch
 from genoci.sandbox.landlock import restrict_writes
 from genoci.spec.target import Install, Package, Target
 
@@ -34,6 +35,7 @@ def downloaded(state: Path, package: Package) -> Path:
             f"what was downloaded from {shown(package.url or '')} is gone, or has changed",
             mend="Build again: it is then fetched anew.",
         )
+    touch(path)
     return path
 
 

@@ -99,6 +99,8 @@ class Inputs:
             if seen != self._before.get(name):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 files.write(self._file(name), msgspec.msgpack.encode(seen))
+            elif seen:
+                files.touch(self._file(name))
 
     def _looked_at(self, path: str) -> os.stat_result:
         self._looks.path(path)

@@ -290,5 +290,6 @@ def load(folder: Path, diff_id: Digest) -> LayerListing | None:
         if hashlib.sha256(content[_SUM:]).digest() == content[:_SUM]:
             stored = msgspec.msgpack.decode(content[_SUM:], type=_Stored)
             if stored.version == _VERSION and stored.listing.diff_id == diff_id:
+                files.touch(folder / diff_id.hex)
                 return stored.listing
     return None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from genoci.files import lock
+from genoci.files import lock, touch
 from genoci.layer.remove import remove
 from genoci.oci.digest import Digest
 from genoci.spec.target import Install, Target
@@ -59,6 +59,7 @@ def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         except BlockingIOError:
             on_wait()
             stack.enter_context(lock(path))
+        touch(path)
         yield
 
 
