@@ -59,6 +59,14 @@ PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 23, 24, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 
+_FS_IOC_FIEMAP = 0xC020660B
+_FIEMAP = struct.Struct("=QQIIIxxxx")  # start, length, flags, extents mapped, room for extents
+_EXTENT = struct.Struct("=QQQ16xI12x")  # logical, physical, length, flags
+_EXTENTS = 64
+_EXTENT_LAST = 1
+EXTENT_INLINE, EXTENT_SHARED = 0x200, 0x2000  # among the metadata; shared with other files
+
+
 def _check(result: int, *names: bytes | str | None) -> int:
     if result < 0:
         number = ctypes.get_errno()
@@ -177,6 +185,24 @@ def renameat2(old_fd: int, old: bytes, new_fd: int, new: bytes, flags: int) -> N
 def ficlone(source_fd: int, target_fd: int) -> None:
     """Share the source's extents with the target (ioctl_ficlone(2))."""
     fcntl.ioctl(target_fd, FICLONE, source_fd)
+
+
+def extents(fd: int) -> list[tuple[int, int, int]]:
+    """Where a file lies on the device: from, to, EXTENT_… flags (fiemap.rst of the kernel)."""
+    found = []
+    position = 0
+    while True:
+        buffer = bytearray(_FIEMAP.size + _EXTENTS * _EXTENT.size)
+        _FIEMAP.pack_into(buffer, 0, position, 2**64 - 1 - position, 0, 0, _EXTENTS)
+        fcntl.ioctl(fd, _FS_IOC_FIEMAP, buffer)
+        count = _FIEMAP.unpack_from(buffer)[3]
+        for number in range(count):
+            place = _FIEMAP.size + number * _EXTENT.size
+            logical, physical, length, flags = _EXTENT.unpack_from(buffer, place)
+            position = logical + length
+            found.append((physical, physical + length, flags))
+        if not count or flags & _EXTENT_LAST:
+            return found
 
 
 def join_new_session_keyring() -> None:
