@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from genoci.build.state import serve
 from genoci.files import sweep
 from genoci.layer import tar
 from genoci.layer.compress import open_reader
@@ -33,6 +34,7 @@ class Images:
         self._folder = state / "listings"
         self._folder.mkdir(parents=True, exist_ok=True)
         sweep(self._folder)
+        serve(state, layout.path)
         self._layers: dict[Digest, Layer] = {}
         self._spooled: dict[Digest, dict[int, Extent]] = {}
         self._stack = ExitStack()

@@ -17,6 +17,7 @@ from genoci.build.hooks import Hooks
 from genoci.build.images import Images
 from genoci.build.job import Job
 from genoci.build.run import command_of, run_step
+from genoci.build.state import serve
 from genoci.build.steps import Warn
 from genoci.errors import GenociError, Interrupted
 from genoci.layer.compress import open_reader
@@ -66,6 +67,7 @@ def build_in_a_root(
         idmap = enter(writable, of_the_machine, before_closing=hooks.begin)
         snapshots = pick(job.driver, state, idmap.key, warn=of_the_machine)
         snapshots.sweep(failed=not job.failed_before)
+        serve(state, layout.path, job.driver)
         with Images(layout, state) as images:
             chain = ensure(base, snapshots, layout, warn=warn)
             with snapshots.prepare(chain) as active:

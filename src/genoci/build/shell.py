@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genoci.build.rooted import enter
 from genoci.build.run import environment
+from genoci.build.state import serve
 from genoci.build.steps import Warn
 from genoci.build.users import find_user
 from genoci.errors import BuildError, NotFound
@@ -29,6 +30,7 @@ def look_around(
     idmap = enter((state, *driver.places), warn)
     snapshots = pick(driver, state, idmap.key, warn=warn)
     snapshots.sweep()
+    serve(state, layout.path, driver)
     chain = ensure(image, snapshots, layout, warn=warn)
     with snapshots.prepare(chain) as active:
         return interact(active, argv, image.env, image.workdir, image.user, warn)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from genoci import files
 from genoci.errors import BuildError, UsageError
 from genoci.oci.digest import Digest
+from genoci.snapshot.driver import AUTO, Driver
 
+SERVED = "layouts"  # in a folder: a file for each layout that it serves, which holds its path
+_RECORD = re.compile(r"[0-9a-f]{64}")
+_LONGEST = 4096  # bytes of a path (PATH_MAX)
 _MEND = "Name a directory that you may write to: --state DIR, or GENOCI_STATE."
 
 
@@ -63,6 +70,50 @@ def deleting(state: Path) -> Iterator[None]:
         ) from error
     finally:
         os.close(fd)
+
+
+def serve(state: Path, layout: Path, driver: Driver = AUTO) -> None:
+    """Note that the state, and the driver's place if it has one, serve this layout, now.
+
+    So that `gc` knows whose images it has to ask before it drops anything.
+    """
+    path = os.fsencode(layout.resolve())
+    for folder in folders(state, driver):
+        record = folder / SERVED / hashlib.sha256(path).hexdigest()
+        with contextlib.suppress(OSError):  # where we may not write, `gc` may not either
+            try:
+                os.utime(record)
+            except FileNotFoundError:
+                record.parent.mkdir(exist_ok=True)
+                files.write(record, path)
+
+
+def folders(state: Path, driver: Driver) -> list[Path]:
+    """Where it is noted which layouts are served."""
+    return [state, *([driver.folder(state)] if driver.places else [])]
+
+
+class Served(NamedTuple):
+    """A layout that a folder serves; `used` is when it last did, in seconds since 1970.
+
+    `record` is the file that says so.
+    """
+
+    record: Path
+    layout: Path
+    used: float
+
+
+def served(folder: Path) -> list[Served]:
+    """Those noted by `serve`, whether or not they are still there."""
+    found = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for record in sorted((folder / SERVED).iterdir()):
+            if _RECORD.fullmatch(record.name) and record.is_file() and not record.is_symlink():
+                status = record.stat()
+                layout = Path(os.fsdecode(record.read_bytes()[:_LONGEST].replace(b"\0", b"")))
+                found.append(Served(record, layout, status.st_mtime))
+    return found
 
 
 def make(state: Path) -> None:

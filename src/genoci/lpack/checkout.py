@@ -13,6 +13,7 @@ import msgspec
 from genoci.build import steps
 from genoci.build.calling import OnEvent, call
 from genoci.build.rooted import enter
+from genoci.build.state import serve
 from genoci.errors import BuildError, GenociError, StorageError, UsageError
 from genoci.lpack import record
 from genoci.lpack.record import MOUNTED, NAME, Checkout
@@ -124,6 +125,7 @@ def _prepare(wanted: Checkout, base: Image | None, state: Path, warn: steps.Warn
             mend="It is another state's (--state); lpack abort -f destroys it.",
         )
     snapshots.sweep()
+    serve(state, Path(wanted.layout), wanted.driver)
     chain = None
     if base is not None:
         chain = ensure(base, snapshots, Layout.at(Path(wanted.layout)), warn=warn)

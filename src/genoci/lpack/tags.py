@@ -11,7 +11,7 @@ from genoci.build import steps
 from genoci.build.calling import OnEvent, call
 from genoci.build.fork import Send
 from genoci.build.rooted import enter
-from genoci.build.state import using
+from genoci.build.state import serve, using
 from genoci.errors import GenociError
 from genoci.lpack import record
 from genoci.oci.digest import Digest, chain_ids
@@ -79,6 +79,7 @@ def unpack(layout: Path, state: Path, driver: Driver, on_event: OnEvent) -> list
         idmap = enter((state, *driver.places), warn)
         snapshots = pick(driver, state, idmap.key, warn=warn)
         snapshots.sweep()
+        serve(state, here.path, driver)
         done = []
         for tag, image in images:
             chain = chain_ids(image.diff_ids)

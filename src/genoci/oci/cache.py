@@ -17,6 +17,7 @@ from genoci.oci.documents import MANIFEST, Descriptor
 from genoci.oci.image import Layer
 from genoci.oci.index import Entry, IndexFile
 from genoci.oci.layout import Layout
+from genoci.oci.parse import parse_mapping
 from genoci.oci.resolve import read_manifest, require_parts
 
 ARTIFACT = "application/vnd.genoci.cache.v1"
@@ -132,6 +133,22 @@ def layers_of(layout: Layout, entry: Entry) -> set[Digest] | None:
         return {it.digest for it in read_manifest(layout.blobs, entry.descriptor).layers}
     except LayoutError:
         return None
+
+
+def stack_of(layout: Layout, entry: Entry) -> tuple[Digest | None, Digest | None]:
+    """What the target of an entry stood on, a chain ID, and the diff ID of its layer; None: empty.
+
+    Raises LayoutError if the entry leads nowhere any more.
+    """
+    assert entry.descriptor is not None
+    manifest = read_manifest(layout.blobs, entry.descriptor)
+    where = str(layout.blobs.path(manifest.config.digest))
+    base = parse_mapping(layout.blobs.read(manifest.config), where=where).get("base")
+    try:
+        diff_id = manifest.annotations.get(_DIFF_ID)
+        return Digest.parse(base) if base else None, Digest.parse(diff_id) if diff_id else None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LayoutError("a cache entry is not what it should be", where=where) from error
 
 
 def target_of(entry: Entry) -> str:

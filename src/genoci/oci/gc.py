@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,11 +23,15 @@ from genoci.oci.reference import Dated, parse_dated
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was dropped, or with a dry run would be; `bytes` is what the blobs took on disk."""
+    """What was dropped, or with a dry run would be; `bytes` is what the blobs took on disk.
+
+    `leftovers` are the names of files that killed writers left, and their sizes.
+    """
 
     tags: tuple[str, ...]
     blobs: tuple[Digest, ...]
     bytes: int
+    leftovers: tuple[tuple[str, int], ...] = ()
 
 
 def outdated(
@@ -76,28 +81,56 @@ def collect(
     while a build holds the layout. Raises LayoutError, and drops nothing, if a document that may
     lead to blobs can't be read. If it is killed, the tags are gone and any of the blobs.
     """
-    with layout.holding(shared=False), layout.editing_index() as index:
+    with layout.holding(shared=False):
+        return collect_held(layout, keep=keep, keep_days=keep_days, today=today, dry_run=dry_run)[0]
+
+
+def collect_held(
+    layout: Layout,
+    *,
+    keep: int | None,
+    keep_days: int | None,
+    today: datetime.date,
+    dry_run: bool,
+    in_hand: Collection[Descriptor] = (),
+) -> tuple[Report, IndexFile]:
+    """`collect`, for whoever holds the layout alone; and the index that is left, or would be.
+
+    What `in_hand` describes stays, with all below it, as if `index.json` had it.
+    """
+    with layout.editing_index() as index:
         tags = outdated(index.tags(), keep=keep, keep_days=keep_days, today=today)
-        remaining, alive = _living(layout, index.without(set(tags)))
+        remaining, alive = _living(layout, index.without(set(tags)), in_hand)
         blobs = [digest for digest in sorted(layout.blobs.digests()) if digest not in alive]
-        sizes = {digest: layout.blobs.size(digest) for digest in blobs}
-        dead = [digest for digest, size in sizes.items() if size is not None]
-        report = Report(tags, tuple(dead), sum(sizes[digest] or 0 for digest in dead))
+        dead = [digest for digest in blobs if layout.blobs.has(digest)]
+        freed = sum(_room(layout.blobs.path(digest)) for digest in dead)
+        left = files.abandoned(layout.path)
+        leftovers = tuple((path.name, _room(path)) for path in left)
+        report = Report(tags, tuple(dead), freed, leftovers)
         if not dry_run:
             if len(remaining.entries) < len(index.entries):
                 layout.write_index(remaining)
             for digest in dead:
                 layout.blobs.remove(digest)
             files.sweep(layout.path)
-    return report
+    return report, remaining
 
 
-def _living(layout: Layout, index: IndexFile) -> tuple[IndexFile, set[Digest]]:
+def _room(path: Path) -> int:
+    """What a file takes on the disk, in bytes."""
+    return path.lstat().st_blocks * 512
+
+
+def _living(
+    layout: Layout, index: IndexFile, in_hand: Collection[Descriptor]
+) -> tuple[IndexFile, set[Digest]]:
     """`index` without the cache entries that nothing needs, and the blobs that it leads to.
 
     Raises LayoutError if that can't be told.
     """
     mark = _Mark(layout.blobs)
+    for descriptor in in_hand:
+        mark.document(descriptor.digest, descriptor.media_type, needed=False)
     for entry in index.entries:
         if is_cache_entry(entry):
             continue
