@@ -22,7 +22,7 @@ _BTRFS_MEND = "Put the state on one (--state), or have one made: `lpack setup`; 
 MEND = "Put the state on a local filesystem such as ext4, XFS or btrfs (--state), or use copy."
 
 
-_TREES: dict[str, Callable[[], Trees]] = {"overlay": Overlay, "btrfs": Btrfs, "copy": Copy}
+TREES: dict[str, Callable[[], Trees]] = {"overlay": Overlay, "btrfs": Btrfs, "copy": Copy}
 
 
 class Unfit(Exception):
@@ -59,7 +59,7 @@ def pick(driver: Driver, state: Path, idmap: str, *, warn: Callable[[str], None]
 
 def store_of(driver: Driver, state: Path, idmap: str) -> Store:
     """The snapshots of a driver that was picked before: nothing is tried."""
-    return Store(driver.folder(state) / idmap, _TREES[driver.name]())
+    return Store(driver.folder(state) / idmap, TREES[driver.name]())
 
 
 def _on_btrfs(driver: Driver, state: Path, idmap: str) -> Snapshots:

@@ -19,6 +19,8 @@ _OURS = (
     "snapshots",
     "listings",
     "inputs",
+    "traces",
+    "layouts",
     "building",
     "downloads",
     "packages",
