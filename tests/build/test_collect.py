@@ -506,6 +506,19 @@ def test_notes_of_layouts_that_are_nonsense_harm_nobody(shop: Shop) -> None:
     assert shop.snapshots() == needed
 
 
+def test_a_state_may_have_any_name(shop: Shop) -> None:
+    shop.build("old")
+    clean(shop.state, lambda event: None)
+    shop.workshop.state = shop.workshop.folder / "\udcff\n"
+    (shop.state / "building").mkdir(parents=True)
+    (shop.state / "building" / ("a" * 64)).touch()
+    (shop.state / "inputs").symlink_to("/etc")
+    collected = shop.gc(unused_days=0)
+    assert names(collected, "leftover") == {f"building/{'a' * 64}"}
+    assert "inputs" in collected.left[0]
+    (shop.state / "inputs").unlink()
+
+
 def test_without_a_state_none_is_made(shop: Shop) -> None:
     shop.two()
     clean(shop.state, lambda event: None)

@@ -146,7 +146,7 @@ class Search:
                     self._snapshots(store_of(one, self._state, name), one.name)
                 else:
                     what = "made by another user, or with other subordinate ids"
-                    self._left.append(f"{folder / name}: {what}")
+                    self._leave(f"{folder / name}: {what}")
         self._caches()
         for name in self._directories(self._state):
             if _TEMPORARY.fullmatch(name):
@@ -164,7 +164,7 @@ class Search:
             going = [*found.snapshots, *found.debris]
             sizes = freed(going, found.staying)
         except OSError as error:
-            self._left.append(f"{error.filename or store.folder}: {error.strerror}")
+            self._leave(f"{error.filename or store.folder}: {error.strerror}")
             return
         self._spared += found.spared
         for path, size in zip(going, sizes, strict=True):
@@ -227,7 +227,7 @@ class Search:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._left.append(f"{folder}: {error.strerror}")
+            self._leave(f"{folder}: {error.strerror}")
             return None
         self._stack.callback(os.close, fd)
         return fd
@@ -249,7 +249,7 @@ class Search:
         try:
             size = usage(path) + more
         except OSError as error:
-            self._left.append(f"{path}: {error.strerror}")
+            self._leave(f"{path}: {error.strerror}")
         else:
             self._found.append(_Found(Thing(kind, name, size), drop))
 
@@ -258,14 +258,23 @@ class Search:
         try:
             done = found.drop() is not False
         except OSError as error:
-            self._left.append(f"{thing.kind} {thing.name}: {error.strerror}")
+            self._leave(f"{thing.kind} {thing.name}: {error.strerror}")
             return False
         if not done:
-            self._left.append(f"{thing.kind} {thing.name}: in use")
+            self._leave(f"{thing.kind} {thing.name}: in use")
         return done
 
+    def _leave(self, why: str) -> None:
+        self._left.append(_printable(why))
+
     def _shown(self, path: Path) -> str:
-        return str(path.relative_to(self._state) if path.is_relative_to(self._state) else path)
+        is_in_it = path.is_relative_to(self._state)
+        return _printable(str(path.relative_to(self._state) if is_in_it else path))
+
+
+def _printable(text: str) -> str:
+    """Text that JSON can hold, whatever bytes are in the name of a state."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def may_handle(idmap: IdMap, key: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genoci.cli import text
@@ -85,8 +86,9 @@ def _checked_out(layout: Layout, session: Session) -> list[Descriptor]:
         out = recorded(session.settings.state)
     except OSError:  # a state of another user's
         return []
-    descriptor = out.descriptor if out and out.layout == str(layout.path) else None
-    return [descriptor] if descriptor else []
+    if out is None or Path(out.layout).resolve() != layout.path.resolve():
+        return []
+    return [out.descriptor] if out.descriptor else []
 
 
 def _sizes(collected: Collected) -> dict[str, list[int]]:
