@@ -74,6 +74,19 @@ def test_ficlone_shares_or_says_that_the_filesystem_can_not(tmp_path: Path) -> N
     assert (tmp_path / "b").read_bytes() == b"content"
 
 
+def test_write_back_begins_on_a_file_and_on_nothing_else(tmp_path: Path) -> None:
+    with open(tmp_path / "file", "wb", buffering=0) as stream:
+        stream.write(bytes(10_000))
+        linux.start_write_back(stream.fileno(), 0, 10_000)
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match="seek"):
+            linux.start_write_back(writing, 0, 1)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_syncfs_takes_any_descriptor_of_the_filesystem(root: int) -> None:
     linux.syncfs(root)
     with pytest.raises(OSError):
