@@ -211,6 +211,19 @@ def syncfs(fd: int) -> None:
     _check(_libc.syncfs(ctypes.c_int(fd)))
 
 
+def keep_freed_memory(block: int) -> None:
+    """Have the C library use freed blocks of up to `block` bytes again, and not hand them back.
+
+    Else each large buffer is a new mapping, and the kernel fills its pages with zeros at their
+    first use. Nothing where the C library is not glibc (mallopt(3)).
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt = getattr(_libc, "mallopt", None)
+    if mallopt is not None:
+        mallopt(mmap_threshold, block)
+        mallopt(trim_threshold, 16 * block)
+
+
 def prctl(option: int, second: int = 0, third: int = 0, fourth: int = 0, fifth: int = 0) -> int:
     arguments = [ctypes.c_ulong(value) for value in (second, third, fourth, fifth)]
     return _check(_libc.prctl(ctypes.c_int(option), *arguments))

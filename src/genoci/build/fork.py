@@ -31,6 +31,7 @@ Send = Callable[[Message], None]
 
 _decode = msgspec.json.Decoder(Message).decode
 
+_BUFFER = 4 << 20  # bytes: larger than any that a worker fills again and again
 _TICK = 0.1  # seconds between two chances for a progress display to redraw
 _GRACE = 10.0  # seconds that an ended worker has for taking down what it set up
 
@@ -174,6 +175,7 @@ def _be_the_worker(
         if not terminal:
             os.setsid()
         end_with(parent)
+        linux.keep_freed_memory(_BUFFER)
         encode = msgspec.json.encode
 
         def send(message: Message) -> None:
