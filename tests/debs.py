@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from genoci.build.schedule import Outcome
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from workshop import Workshop
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from genoci.build.relock import lock
 from genoci.build.schedule import Outcome, Request
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from workshop import Workshop
 
 _EPOCH = 1_700_000_000

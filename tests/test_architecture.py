@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "genoci"
 # Who may import whom: each room, and everything below it.
 BELOW = {
     "errors": set(),
+    "version": set(),
     "files": {"errors"},
     "linux": {"errors", "files"},
     "spec": {"linux", "errors", "files"},
@@ -24,7 +25,7 @@ BELOW = {
     "package": {"layer", "oci", "linux", "errors", "files"},
     "fetch": {"linux", "errors", "files"},
 }
-BELOW["build"] = {*BELOW["snapshot"], "snapshot", "package", "fetch", "spec"}
+BELOW["build"] = {*BELOW["snapshot"], "snapshot", "package", "fetch", "spec", "version"}
 BELOW["lpack"] = {*BELOW["build"], "build", "settings", "config_file"}
 BELOW["cli"] = {*BELOW["lpack"], "lpack"}
 

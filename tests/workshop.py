@@ -10,7 +10,7 @@ from pathlib import Path
 from genoci.build.events import AnyEvent
 from genoci.build.images import Images, ListedTree
 from genoci.build.schedule import Outcome, Request, build
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 

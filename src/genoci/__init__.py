@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from genoci.errors import GenociError
 
 if TYPE_CHECKING:
-    from genoci.build.schedule import Outcome, Request
+    from genoci.build.outcome import Outcome
+    from genoci.build.request import Request
     from genoci.oci.image import Image
     from genoci.oci.layout import Layout
     from genoci.spec.read import read
@@ -24,8 +25,8 @@ __all__ = ["GenociError", "Image", "Layout", "Outcome", "Request", "Spec", "read
 _HOMES = {
     "Image": "genoci.oci.image",
     "Layout": "genoci.oci.layout",
-    "Outcome": "genoci.build.schedule",
-    "Request": "genoci.build.schedule",
+    "Outcome": "genoci.build.outcome",
+    "Request": "genoci.build.request",
     "Spec": "genoci.spec.target",
     "read": "genoci.spec.read",
 }

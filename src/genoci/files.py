@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -57,7 +56,7 @@ def temporary(
 
 def _locked_temporary(folder: Path, mode: int) -> tuple[Path, int]:
     while True:
-        path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+        path = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
@@ -69,6 +68,23 @@ def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `content`, atomically and durably."""
     with new_file(path, mode=mode) as stream:
         stream.write(content)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, atomically; a crash of the machine may leave it empty or old.
+
+    For what is only remembered, and judged when it is read.
+    """
+    temporary, fd = _locked_temporary(path.parent, 0o644)
+    try:
+        with open(fd, "wb", closefd=False) as stream:
+            stream.write(content)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(fd)
 
 
 def sync_folder(path: Path) -> None:

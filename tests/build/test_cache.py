@@ -15,7 +15,7 @@ from genoci.build.operations import fsck
 from genoci.build.request import Request
 from genoci.build.schedule import plan
 from genoci.errors import BuildError
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.oci.cache import is_cache_entry
 from genoci.oci.gc import collect
 from genoci.oci.index import read_index
@@ -390,7 +390,7 @@ import sys
 import time
 from pathlib import Path
 from genoci.build.schedule import Request, build
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 folder = Path(sys.argv[1])
 request = Request(file=folder / "genoci.yaml", layout=folder / "oci", state=folder / "state",
                   compression=Compression.parse("gzip"))

@@ -340,7 +340,7 @@ import genoci.build.rooted, genoci.build.straight, genoci.build.hooks, genoci.sa
 import yaml, isal.isal_zlib, pyseccomp, bz2, lzma, backports.zstd
 from genoci import linux
 from genoci.build.schedule import Request, build
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 folder = Path(sys.argv[1])
 os.setgroups([]); os.setgid(54321); os.setuid(54321)
 linux.prctl(linux.PR_SET_DUMPABLE, 1)  # as after the execve of a login

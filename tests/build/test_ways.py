@@ -18,7 +18,7 @@ import filesystems
 from genoci.build.images import ListedTree
 from genoci.build.operations import clean
 from genoci.layer.change import Change
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.layer.entry import Entry, Kind
 from genoci.layer.write import write_layer
 from genoci.snapshot.driver import Driver
@@ -235,7 +235,7 @@ import genoci.build.paper, genoci.build.rooted, genoci.build.straight, genoci.sp
 from genoci import linux
 import yaml, isal.isal_zlib, pyseccomp, backports.zstd, bz2, lzma
 from genoci.build.schedule import Request, build
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.oci.layout import Layout
 folder = Path(sys.argv[1])
 os.setgroups([]); os.setgid(54321); os.setuid(54321)

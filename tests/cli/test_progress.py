@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from genoci.build.events import (
@@ -20,7 +19,9 @@ from genoci.build.events import (
     Started,
     Stepped,
     Warned,
+    as_document,
 )
+from genoci.build.fork import encoded
 
 OnTerminal = Callable[..., tuple[int, str]]
 Screen = Callable[[str, int], list[str]]
@@ -29,16 +30,15 @@ DIGEST = "sha256:" + "a" * 64
 # Plays events from a file through the display that `genoci build` would choose.
 PLAYER = """
 import sys, time
-import msgspec
-from genoci.build.events import AnyEvent, Finished
+from genoci.build.events import Finished
+from genoci.build.fork import decoded
 from genoci.cli.messages import Messages
 from genoci.cli.progress import choose
 from genoci.cli.streams import Stream
 kind, file = sys.argv[1:]
 progress = choose(kind, Messages(Stream(sys.stderr, essential=False)), debug=False)
-decode = msgspec.json.Decoder(AnyEvent).decode
 for line in open(file, "rb"):
-    event = decode(line)
+    event = decoded(line.rstrip())
     progress(event)
     progress.tick()
     if isinstance(event, Finished):
@@ -93,7 +93,7 @@ def player(tmp_path: Path) -> Callable[..., tuple[str, ...]]:
 
     def prepared(kind: str, events: list[AnyEvent]) -> tuple[str, ...]:
         file = tmp_path / "events"
-        file.write_bytes(b"\n".join(map(msgspec.json.encode, events)))
+        file.write_bytes(b"\n".join(map(encoded, events)))
         return (sys.executable, "-c", PLAYER, kind, str(file))
 
     return prepared
@@ -235,7 +235,8 @@ def test_json_lines_are_the_events(player: Player, environment: dict[str, str]) 
     ended = through_a_pipe(player("json", [*BUILD, *HOSTILE]), environment)
     lines = ended.stderr.splitlines()
     assert ended.stderr.isascii()
-    assert [msgspec.json.decode(line, type=AnyEvent) for line in lines] == [*BUILD, *HOSTILE]
+    events = [json.loads(json.dumps(as_document(event))) for event in (*BUILD, *HOSTILE)]
+    assert [json.loads(line) for line in lines] == events
     first = {"event": "started", "target": "base", "number": 1, "total": 2, "because": []}
     assert json.loads(lines[0]) == first
 

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import pytest
 
 from genoci.errors import UsageError
-from genoci.layer.compress import BLOCK, Compression, blocks, compressed, open_reader
+from genoci.layer.compress import BLOCK, blocks, compressed, open_reader
+from genoci.layer.compression import Compression
 
 CONTENT = random.Random(1).randbytes(300_000) + b"words and words " * 200_000 + bytes(100_000)
 ALL = ["gzip", "gzip:0", "gzip:2", "zstd", "zstd:1", "zstd:19", "none"]

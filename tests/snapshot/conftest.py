@@ -21,7 +21,7 @@ import pytest
 
 from filesystems import DRIVERS
 from genoci import linux
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.layer.diff import Changes, changes, settle
 from genoci.layer.entry import Entry, Kind
 from genoci.layer.remove import remove_below

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from genoci.errors import ArchiveError, BuildError, Damaged, GenociError, NotFound
-from genoci.layer.compress import Compression, compressed
+from genoci.layer.compress import compressed
+from genoci.layer.compression import Compression
 from genoci.oci.digest import Digest
 from genoci.oci.documents import Descriptor, Platform
 from genoci.oci.image import Image, Layer

@@ -11,7 +11,8 @@ import msgspec
 from genoci.errors import UsageError
 from genoci.files import new_file
 from genoci.layer import tar
-from genoci.layer.compress import Compression, compressed
+from genoci.layer.compress import compressed
+from genoci.layer.compression import Compression
 from genoci.layer.entry import Entry, Kind, join
 from genoci.layer.tree import Tree
 

@@ -15,7 +15,17 @@ from typing import Any, NoReturn
 import msgspec
 
 from genoci import linux
-from genoci.build.events import AnyEvent, Failed
+from genoci.build.events import (
+    AnyEvent,
+    Failed,
+    Finished,
+    Output,
+    Progressed,
+    Skipped,
+    Started,
+    Stepped,
+    Warned,
+)
 from genoci.build.job import Answer, Built, NotOnPaper
 from genoci.errors import (
     BuildError,
@@ -29,7 +39,12 @@ from genoci.errors import (
 Message = AnyEvent | Built | Answer | NotOnPaper
 Send = Callable[[Message], None]
 
-_decode = msgspec.json.Decoder(Message).decode
+_KINDS: tuple[type[Message], ...] = (
+    *(Started, Stepped, Progressed, Output, Warned, Finished, Failed, Skipped),
+    *(Built, Answer, NotOnPaper),
+)
+_BY_NAME = {kind.__name__: msgspec.json.Decoder(kind) for kind in _KINDS}
+_envelope = msgspec.json.Decoder(tuple[str, msgspec.Raw]).decode
 
 _BUFFER = 4 << 20  # bytes: larger than any that a worker fills again and again
 _TICK = 0.1  # seconds between two chances for a progress display to redraw
@@ -76,7 +91,7 @@ class Worker:
         data = os.read(self._pipe, 1 << 16)
         if data:
             *lines, self._rest = (self._rest + data).split(b"\n")
-            return [_decode(line) for line in lines]
+            return [decoded(line) for line in lines]
         status = self._reap()
         if status != 0:
             raise BuildError(
@@ -176,10 +191,9 @@ def _be_the_worker(
             os.setsid()
         end_with(parent)
         linux.keep_freed_memory(_BUFFER)
-        encode = msgspec.json.encode
 
         def send(message: Message) -> None:
-            _write(pipe, encode(message) + b"\n")
+            _write(pipe, encoded(message) + b"\n")
 
         try:
             work(send)
@@ -192,6 +206,17 @@ def _be_the_worker(
         status = 0  # nobody is listening any more
     finally:
         os._exit(status)
+
+
+def encoded(message: Message) -> bytes:
+    """A line of the pipe, without its end: the name of the message's kind, and what it says."""
+    return msgspec.json.encode((type(message).__name__, message))
+
+
+def decoded(line: bytes) -> Message:
+    """What `encoded` gave. Raises msgspec.MsgspecError or KeyError for anything else."""
+    name, document = _envelope(line)
+    return _BY_NAME[name].decode(document)
 
 
 def _interrupt(_signal: int, _frame: Any) -> None:

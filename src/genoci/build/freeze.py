@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from genoci.build.images import Images
 from genoci.build.steps import Warn
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.layer.diff import Changes, changes, settle
 from genoci.layer.tree import EMPTY_TREE, LiveTree, Tree
 from genoci.layer.write import Written, write_layer

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from genoci import files
+from genoci.build.trace import Looks
 from genoci.errors import BuildError
 
 _FOLDER = "inputs"
@@ -39,22 +40,23 @@ class Inputs:
 
     A file counts as unchanged as long as device, inode, size, modification and change time are
     the same. One that was changed a moment before it was read is not remembered: another change in
-    the same tick of the clock could not be told.
+    the same tick of the clock could not be told. `looks` are told what was looked at.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, looks: Looks | None = None) -> None:
+        self._looks = looks or Looks()
         self._folder = state / _FOLDER
         self._before: dict[str, dict[str, _Seen]] = {}
         self._now: dict[str, dict[str, _Seen]] = {}
 
     def file(self, path: str) -> dict[str, Any]:
         """A file's content and mode, or its link's text, as a document; links are followed."""
-        status = _stat(path)
+        status = self._looked_at(path)
         return {"mode": stat.S_IMODE(status.st_mode), "sha256": self._digest(path, "", status)}
 
     def content(self, path: str) -> str:
         """The sha256 of a file's content."""
-        return self._digest(path, "", _stat(path))
+        return self._digest(path, "", self._looked_at(path))
 
     def is_sound(self, blobs: Path, name: str) -> bool:
         """Whether the blob of that name, in a folder of them, has the digest that is its name."""
@@ -82,10 +84,11 @@ class Inputs:
 
         Names, kinds, modes, links and contents count; times do not.
         """
+        mode = stat.S_IMODE(self._looked_at(path).st_mode)
         listed = dict(self._walk(os.fsencode(path), path, excluded))
         encoded = msgspec.json.encode(listed, order="sorted")
         digest = hashlib.sha256(encoded).hexdigest()
-        document: dict[str, Any] = {"mode": stat.S_IMODE(_stat(path).st_mode), "tree": digest}
+        document: dict[str, Any] = {"mode": mode, "tree": digest}
         if len(encoded) <= _LARGEST_LIST:
             document["files"] = listed
         return document
@@ -96,6 +99,10 @@ class Inputs:
             if seen != self._before.get(name):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 files.write(self._file(name), msgspec.msgpack.encode(seen))
+
+    def _looked_at(self, path: str) -> os.stat_result:
+        self._looks.path(path)
+        return _stat(path)
 
     def _walk(
         self, top: bytes, name: str, excluded: Callable[[bytes], bool]
@@ -113,6 +120,7 @@ class Inputs:
                 if excluded(path):
                     continue
                 status = entry.stat(follow_symlinks=False)
+                self._looks.entry(os.fsdecode(entry.path), status)
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(path)
                 found.append((_spelled(path), self._told(entry.path, name, path, status)))

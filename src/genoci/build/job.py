@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.snapshot.driver import Driver
 from genoci.spec.pinned import Pinned
 from genoci.spec.target import Target
@@ -37,17 +37,17 @@ class Job(msgspec.Struct, frozen=True):
     pins: tuple[Pinned, ...] | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, tag_field="event", tag="answer"):
+class Answer(msgspec.Struct, frozen=True):
     """What a worker was asked for, as JSON."""
 
     document: msgspec.Raw
 
 
-class NotOnPaper(msgspec.Struct, frozen=True, tag_field="event", tag="not_on_paper"):
+class NotOnPaper(msgspec.Struct, frozen=True):
     """The target was to be built on paper, and its base has programs that must do it."""
 
 
-class Built(msgspec.Struct, frozen=True, tag_field="event", tag="built"):
+class Built(msgspec.Struct, frozen=True):
     """A target's image, stored in the layout and not yet tagged: its manifest's descriptor.
 
     `layer` is the diff ID of the layer that the target added; None: it changed no file.

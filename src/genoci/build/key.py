@@ -17,7 +17,7 @@ import msgspec
 
 from genoci.build.inputs import Inputs
 from genoci.build.ownership import excluded
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.layer.entry import FORMAT
 from genoci.oci.digest import Digest
 from genoci.oci.image import Image

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from genoci.build.explain import reasons
@@ -12,7 +11,7 @@ from genoci.build.finish import finished
 from genoci.build.inputs import Inputs
 from genoci.build.key import Key, key_of
 from genoci.errors import Damaged, LayoutError
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.oci.cache import Cache, Result
 from genoci.oci.digest import Digest
 from genoci.oci.documents import DOCUMENT_LIMIT, Platform
@@ -46,7 +45,7 @@ class Planner:
         self,
         spec: Spec,
         layout: Layout | None,
-        state: Path,
+        inputs: Inputs,
         *,
         folder: str,
         compression: Compression,
@@ -68,7 +67,8 @@ class Planner:
         self._pins = pins or {}
         self._warn = warn
         self._images: dict[str, tuple[Image, Digest | None]] = {}
-        self.inputs = Inputs(state)
+        self._keys: dict[str, Key] = {}
+        self.inputs = inputs
         self._cache = self._read_cache()
 
     def decide(self, target: Target) -> Decision:
@@ -89,6 +89,10 @@ class Planner:
         """The same once more, after another process may have built it."""
         self._cache = self._read_cache()
         return self._unless_uncached(target, key)
+
+    def known_key(self, target: Target) -> Key:
+        """The key that the target had when it was decided."""
+        return self._keys[target.name]
 
     def key(self, target: Target) -> Key:
         base, _ = self.image(target.base)
@@ -117,6 +121,12 @@ class Planner:
             self._images[name] = self._of_the_layout(name)
         return self._images[name]
 
+    def stored_images(self) -> Iterator[tuple[str, Image, Digest]]:
+        """The name, the image and the manifest of all that was asked for, or built."""
+        for name, (image, manifest) in self._images.items():
+            if manifest is not None:
+                yield name, image, manifest
+
     def have(self, name: str, image: Image, manifest: Digest | None) -> None:
         """From now on `name` stands for this image."""
         self._images[name] = (image, manifest)
@@ -134,6 +144,7 @@ class Planner:
         )
 
     def _unless_uncached(self, target: Target, key: Key) -> Decision:
+        self._keys[target.name] = key
         if not self._use_cache or target.name in self._uncached:
             return Decision(key, None, ("the cache is not to be used",))
         return self._look_up(target, key)

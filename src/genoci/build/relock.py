@@ -7,23 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from genoci.build import state
 from genoci.build.course import Course
 from genoci.build.events import AnyEvent, Finished
 from genoci.build.hooks import refuse_hooks
 from genoci.build.lock import addresses, changes, fetching, locked
 from genoci.build.lock import write as write_lock
+from genoci.build.outcome import Outcome
 from genoci.build.request import Request
 from genoci.build.schedule import (
     Interruptible,
-    Outcome,
     keep,
     planner_for,
     refuse_mixture,
     tags_of,
 )
+from genoci.build.trace import Looks
 from genoci.oci.documents import Descriptor
 from genoci.oci.layout import Layout
 from genoci.oci.publish import publish
@@ -66,8 +65,8 @@ def lock(
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), Interruptible():
         # Only a build of its own tells what a target installs, so the cache is not asked.
-        anew = msgspec.structs.replace(request, uncached=tuple(names))
-        planner = planner_for(anew, spec, layout, on_event)
+        anew = request._replace(uncached=tuple(names))
+        planner = planner_for(anew, spec, layout, on_event, Looks())
         course = Course(
             anew,
             spec,

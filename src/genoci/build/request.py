@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-import msgspec
-
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.snapshot.driver import Driver
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(NamedTuple):
     """What the user asks for; `epoch` is SOURCE_DATE_EPOCH in seconds.
 
     `jobs` targets may be built at once. `uncached` are targets that are built whatever was built
@@ -20,11 +19,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     file: Path
-    targets: tuple[str, ...] = ()
     layout: Path
     state: Path
-    driver: Driver = Driver()
     compression: Compression
+    targets: tuple[str, ...] = ()
+    driver: Driver = Driver()
     jobs: int = 1
     keep_going: bool = False
     dated_tags: bool = True

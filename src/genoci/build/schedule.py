@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-import msgspec
-
 from genoci.build import state
 from genoci.build.course import Course
-from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Warned
+from genoci.build.events import AnyEvent, Warned
 from genoci.build.inputs import Inputs
+from genoci.build.outcome import Outcome
 from genoci.build.plan import Decision, Planner
-from genoci.build.request import Request as Request
+from genoci.build.remember import remember
+from genoci.build.request import Request
+from genoci.build.trace import Looks
 from genoci.errors import BuildError, Interrupted, UsageError
 from genoci.oci.documents import Descriptor
 from genoci.oci.layout import Layout
@@ -25,16 +26,6 @@ from genoci.spec.pinned import Pinned
 from genoci.spec.read import read
 from genoci.spec.target import Spec, Target
 from genoci.spec.wording import did_you_mean, listed, quoted
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    built: tuple[Finished, ...]
-    failed: tuple[Failed, ...]
-    skipped: tuple[Skipped, ...]
-
-    @property
-    def ok(self) -> bool:
-        return not self.failed and not self.skipped
 
 
 def build(
@@ -49,7 +40,8 @@ def build(
     is wrong before anything is built, Interrupted when the user ends it; finished targets stay.
     """
     on_event = _machine_warned_once(on_event)
-    spec = read(request.file, tags=lambda: tags_of(request.layout))
+    looks = Looks()
+    spec = read(request.file, tags=lambda: tags_of(request.layout), looks=looks)
     targets = order(spec, request.targets)
     if not request.hooks:
         from genoci.build.hooks import refuse_hooks
@@ -62,14 +54,16 @@ def build(
     layout = Layout.create_or_open(request.layout)
     with layout.holding(shared=True), state.using(request.state), Interruptible():
         explain = request.explain or request.expect_cached
-        pins = _pins(request, targets)
-        planner = planner_for(request, spec, layout, on_event, explain=explain, pins=pins)
+        pins = _pins(request, targets, looks)
+        planner = planner_for(request, spec, layout, on_event, looks, explain=explain, pins=pins)
         if request.expect_cached:
             _expect_cached(planner, targets)
         course = Course(request, spec, layout, planner, on_event, on_tick)
         course.run(targets)
         keep(planner.inputs)
-    return Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+        outcome = Outcome(tuple(course.built), tuple(course.failed), tuple(course.skipped))
+        remember(request, spec, targets, planner, looks, outcome)
+    return outcome
 
 
 def _machine_warned_once(on_event: Callable[[AnyEvent], None]) -> Callable[[AnyEvent], None]:
@@ -94,8 +88,9 @@ def plan(request: Request, on_event: Callable[[AnyEvent], None]) -> list[tuple[T
         on_event(Warned(target="", what=warning))
     exists = (request.layout / "index.json").exists()
     layout = Layout.at(request.layout) if exists else None
-    pins = _pins(request, targets)
-    planner = planner_for(request, spec, layout, on_event, explain=True, pins=pins)
+    looks = Looks()
+    pins = _pins(request, targets, looks)
+    planner = planner_for(request, spec, layout, on_event, looks, explain=True, pins=pins)
     decided = [(target, planner.foresee(target)) for target in targets]
     if request.state.exists():
         keep(planner.inputs)
@@ -108,12 +103,14 @@ def keep(inputs: Inputs) -> None:
         inputs.keep()
 
 
-def _pins(request: Request, targets: Sequence[Target]) -> dict[str, tuple[Pinned, ...]]:
+def _pins(
+    request: Request, targets: Sequence[Target], looks: Looks
+) -> dict[str, tuple[Pinned, ...]]:
     """What the lock file lets each target install that installs by name; {} without one.
 
     Raises SpecError for a lock file that is wrong, or does not cover what the targets install.
     """
-    sections = read_lock(beside(request.file))
+    sections = read_lock(beside(request.file), looks)
     if sections is None:
         return {}
     section = sections.get(request.file.name, Lock())
@@ -137,6 +134,7 @@ def planner_for(
     spec: Spec,
     layout: Layout | None,
     on_event: Callable[[AnyEvent], None],
+    looks: Looks,
     *,
     explain: bool = False,
     pins: Mapping[str, tuple[Pinned, ...]] | None = None,
@@ -145,7 +143,7 @@ def planner_for(
     return Planner(
         spec,
         layout,
-        request.state,
+        Inputs(request.state, looks),
         folder=str(request.file.resolve().parent),
         compression=request.compression,
         epoch=request.epoch,

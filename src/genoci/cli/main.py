@@ -16,6 +16,7 @@ from genoci.cli.results import Results
 from genoci.cli.streams import Stream, open_missing
 from genoci.cli.translate import origin, translated
 from genoci.errors import Interrupted, UsageError
+from genoci.version import VERSION
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def _answered(program: Program, words: Sequence[str], messages: Messages) -> int
     shared, first, rest = parser.split(words, program.name)
     results = Results(Stream(sys.stdout, essential=True))
     if first in ("--version", "version"):
-        results.line(f"{program.name} {_version()}")
+        results.line(f"{program.name} {VERSION}")
         return 0
     if first in ("--help", "-h", "help") and not rest:
         results.line(_overview(program))
@@ -146,15 +147,6 @@ def _end_in_order() -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("genoci")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _overview(program: Program) -> str:

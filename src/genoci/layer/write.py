@@ -13,7 +13,8 @@ import msgspec
 
 from genoci.errors import BuildError
 from genoci.layer import tar
-from genoci.layer.compress import Compression, blocks, compressed
+from genoci.layer.compress import blocks, compressed
+from genoci.layer.compression import Compression
 from genoci.layer.entry import Entry, Kind
 from genoci.layer.listing import LayerListing, Placed
 from genoci.oci.digest import Digest

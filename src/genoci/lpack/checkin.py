@@ -15,7 +15,7 @@ from genoci.build.freeze import Layered, freeze, layer_of
 from genoci.build.images import Images
 from genoci.build.job import Built
 from genoci.errors import Interrupted
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.lpack import record
 from genoci.lpack.checkout import show
 from genoci.lpack.opened import base_of, opened

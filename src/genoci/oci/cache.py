@@ -68,6 +68,14 @@ class Cache:
             ) from error
         return Result(Layer(manifest.layers[0], diff_id), newest, made)
 
+    def parts(self, key: Digest) -> tuple[Digest, ...]:
+        """The blobs of the entry that `find` has found: its manifest, and what that names."""
+        entry = self._by_key[str(key)]
+        assert entry.descriptor is not None
+        manifest = read_manifest(self._layout.blobs, entry.descriptor)
+        named = (manifest.config, *manifest.layers)
+        return (entry.descriptor.digest, *(it.digest for it in named))
+
     def preimages(self, target: str) -> Iterator[bytes]:
         """What the latest keys of a target of that name are the digests of, the newest first."""
         mine = [e for e in reversed(self._entries) if _annotations(e).get(_TARGET) == target]

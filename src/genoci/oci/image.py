@@ -56,6 +56,11 @@ class Image(msgspec.Struct, frozen=True, dict=True):
             mapping["variant"] = platform.variant
         return cls(_encoded(mapping))
 
+    @property
+    def config_digest(self) -> Digest:
+        """What its config is called once it is stored."""
+        return Digest.of(self.config_raw)
+
     def append(self, layer: Layer, *, created: Time = None, created_by: str) -> Image:
         """With `layer` on top, and the entry of the history that tells how it was made."""
         moment = self._moment(created)

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from genoci.errors import LayoutError
+from genoci.oci.append import REF_NAME as REF_NAME
 from genoci.oci.documents import INDEX, Descriptor
 from genoci.oci.parse import parse_descriptor
 
-REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"  # a second name of the tag, not of the image
 
 _LIMIT = 64 << 20
@@ -72,9 +72,19 @@ class IndexFile(NamedTuple):
         return [entry for entry in self.entries if entry.name == tag]
 
     def with_tags(self, tags: Mapping[str, Descriptor]) -> IndexFile:
-        """With each of `tags` standing for its descriptor and nothing else."""
-        added = tuple(_entry(name, _named(name, of)) for name, of in tags.items())
-        return self._replace(entries=self.without(tags).entries + added)
+        """With each of `tags` standing for its descriptor and nothing else.
+
+        An entry that says so already stays where it is.
+        """
+        added = {name: _entry(name, _named(name, of)) for name, of in tags.items()}
+        found: dict[str, list[Entry]] = {name: [] for name in added}
+        for entry in self.entries:
+            if entry.name in found:
+                found[entry.name].append(entry)
+        for name, entries in found.items():
+            if len(entries) == 1 and entries[0].raw == added[name].raw:
+                del added[name]
+        return self._replace(entries=self.without(added).entries + tuple(added.values()))
 
     def without(self, tags: Collection[str]) -> IndexFile:
         return self._replace(entries=tuple(e for e in self.entries if e.name not in tags))

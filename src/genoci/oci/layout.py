@@ -16,6 +16,7 @@ import msgspec
 
 from genoci import files
 from genoci.errors import LayoutError, NotFound
+from genoci.oci import locks
 from genoci.oci.blobs import Blob, Blobs, storing
 from genoci.oci.create import check, create
 from genoci.oci.digest import Digest
@@ -24,9 +25,6 @@ from genoci.oci.image import Image
 from genoci.oci.index import IndexFile, read_index
 from genoci.oci.reference import check_tag, next_version
 from genoci.oci.resolve import choose, read_image, read_manifest, require_parts
-
-BUSY_LOCK = ".genoci.lock"
-INDEX_LOCK = ".genoci.index.lock"
 
 
 class Layout:
@@ -55,7 +53,7 @@ class Layout:
         try:
             check(path)
         except LayoutError:
-            create(layout.path, lock=layout.path / INDEX_LOCK)
+            create(layout.path, lock=layout.path / locks.INDEX)
         files.sweep(layout.path)
         return layout
 
@@ -176,7 +174,7 @@ class Layout:
                     raise self._no_such_tag(name, index)
             self.write_index(index.without(names))
 
-    # Locks. Of the two, whoever wants both takes `holding` first.
+    # Locks.
 
     @contextlib.contextmanager
     def holding(self, *, shared: bool) -> Iterator[int]:
@@ -185,7 +183,7 @@ class Layout:
         A shared holder waits for `gc`; an exclusive one does not wait but raises LayoutError. The
         descriptor of the lock is yielded: a child process that outlives its parent closes it.
         """
-        lock = files.lock(self.path / BUSY_LOCK, shared=shared, wait=shared)
+        lock = files.lock(self.path / locks.BUSY, shared=shared, wait=shared)
         with contextlib.ExitStack() as stack:
             with storing(self.path), self._refused_if_busy():
                 fd = stack.enter_context(lock)
@@ -196,7 +194,7 @@ class Layout:
         """`index.json` as it is, and nobody else may change it until the block ends."""
         with contextlib.ExitStack() as stack:
             with storing(self.path):
-                stack.enter_context(files.lock(self.path / INDEX_LOCK))
+                stack.enter_context(files.lock(self.path / locks.INDEX))
             yield read_index(self.index_path)
 
     def write_index(self, index: IndexFile) -> None:

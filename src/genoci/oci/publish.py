@@ -30,18 +30,19 @@ def publish(
     """
     for name in images:
         check_tag(name)
-    with layout.editing_index() as index:
+    with layout.editing_index() as before:
         for descriptor in (*images.values(), *cached):
             layout.require(descriptor)
         names: dict[str, tuple[str, ...]] = {name: (name,) for name in images}
         if date is not None:
-            dated = next_dated(images, date, index.names())
+            dated = next_dated(images, date, before.names())
             names = {name: (name, dated[name]) for name in images}
         tags = {tag: images[name] for name, both in names.items() for tag in both}
-        index = with_entries(index.with_tags(tags), cached)
+        index = with_entries(before.with_tags(tags), cached)
         if keep is not None:
             index = _thinned(index, images, keep)
-        layout.write_index(index)
+        if index.entries != before.entries:
+            layout.write_index(index)
     return names
 
 

@@ -51,12 +51,18 @@ def is_dated(tag: str) -> bool:
     return parse_dated(tag) is not None
 
 
-def next_dated(names: Iterable[str], date: str, existing: Iterable[str]) -> dict[str, str]:
-    """The dated tag for each name on `date`: one more than the highest of that day."""
+def highest_dated(date: str, existing: Iterable[str]) -> dict[str, int]:
+    """Of each name that has dated tags of `date` among the `existing`, the highest number."""
     highest: dict[str, int] = {}
     for tag in existing:
         if date in tag and (dated := parse_dated(tag)) and dated.date == date:
             highest[dated.name] = max(dated.number, highest.get(dated.name, 0))
+    return highest
+
+
+def next_dated(names: Iterable[str], date: str, existing: Iterable[str]) -> dict[str, str]:
+    """The dated tag for each name on `date`: one more than the highest of that day."""
+    highest = highest_dated(date, existing)
     return {name: _dated(name, date, highest.get(name, 0) + 1) for name in names}
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import msgspec
+if TYPE_CHECKING:
+    from genoci.oci.digest import Digest
 
-from genoci.oci.digest import Digest
 
-
-class Driver(msgspec.Struct, frozen=True):
+class Driver(NamedTuple):
     """Which driver is wanted: its name, and for btrfs a directory on such a filesystem."""
 
     name: str = "auto"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import Protocol
 
 import msgspec
 
@@ -14,15 +15,41 @@ from genoci.spec.wording import near, quoted, suggested
 _MAGIC = "*?["
 
 
+class Looks(Protocol):
+    """Is told all that answers depend on."""
+
+    def path(self, path: str) -> None:
+        """What is at `path`; to be told before it is looked at."""
+
+    def pattern(self, folder: str, pattern: str, found: list[str]) -> None:
+        """Which paths match, in `folder`; in their order."""
+
+
+class Unseen:
+    """For those who need not know what was looked at."""
+
+    def path(self, path: str) -> None:
+        pass
+
+    def pattern(self, folder: str, pattern: str, found: list[str]) -> None:
+        pass
+
+
+UNSEEN = Unseen()
+
+
 class Folder(msgspec.Struct, frozen=True):
     """The YAML file's folder, `path` absolute: what its relative paths are relative to."""
 
     path: str
+    looks: Looks = UNSEEN
 
     def is_file(self, path: str) -> bool:
         """Whether `path` is a regular file; what can't be looked at is none."""
+        full = os.path.join(self.path, path)
+        self.looks.path(full)
         try:
-            return stat.S_ISREG(os.stat(os.path.join(self.path, path)).st_mode)
+            return stat.S_ISREG(os.stat(full).st_mode)
         except (OSError, ValueError):
             return False
 
@@ -52,6 +79,7 @@ class Folder(msgspec.Struct, frozen=True):
         import glob
 
         found = sorted(glob.glob(pattern, root_dir=self.path), key=os.fsencode)
+        self.looks.pattern(self.path, pattern, found)
         if not found:
             mend = "`*` matches neither `/` nor a dot at the beginning of a name"
             raise Mistake(by.place, f"no file matches {quoted(pattern)}", mend)
@@ -71,6 +99,7 @@ class Folder(msgspec.Struct, frozen=True):
 
     def _checked(self, path: str, by: Scalar, *, folders: bool) -> str:
         full = os.path.join(self.path, path)
+        self.looks.path(full)
         try:
             mode = os.stat(full).st_mode
         except (FileNotFoundError, NotADirectoryError) as error:

@@ -5,12 +5,14 @@ It lies beside the YAML file, and has a section for each YAML file of its folder
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from genoci.spec.host import UNSEEN, Looks
 from genoci.spec.nodes import Mapping as MappingNode
 from genoci.spec.nodes import Node, Scalar, Sequence
 from genoci.spec.pinned import Pinned
@@ -45,11 +47,12 @@ def beside(file: Path) -> Path:
     return file.parent / NAME
 
 
-def read_lock(path: Path) -> dict[str, Lock] | None:
+def read_lock(path: Path, looks: Looks = UNSEEN) -> dict[str, Lock] | None:
     """The sections by the name of their YAML file; None: there is no lock file.
 
-    Raises SpecError that tells every mistake.
+    `looks` are told of it. Raises SpecError that tells every mistake.
     """
+    looks.path(os.path.abspath(path))
     if not path.exists():
         return None
     from genoci.spec.source import read_text

@@ -12,7 +12,7 @@ from genoci.spec.config import read_config
 from genoci.spec.copy import read_copy
 from genoci.spec.expand import read_expand
 from genoci.spec.hook import read_hook
-from genoci.spec.host import Folder
+from genoci.spec.host import UNSEEN, Folder, Looks
 from genoci.spec.install import read_install
 from genoci.spec.keys import STEPS, TARGET, means, unknown
 from genoci.spec.link import Tags, check_circles, check_references
@@ -35,18 +35,19 @@ _READERS: dict[str, _Reader] = {
 }
 
 
-def read(path: Path, *, tags: Tags) -> Spec:
+def read(path: Path, *, tags: Tags, looks: Looks = UNSEEN) -> Spec:
     """The targets of the YAML file `path`; host files that it names are looked up, not opened.
 
     `tags`, the layout's (or a function that gives them), are for a `base` or `from` that is no
-    target. Raises one SpecError that tells every mistake, the first place first; its place is
-    the file alone if that can't be read at all.
+    target. `looks` are told all of the host that this depends on. Raises one SpecError that tells
+    every mistake, the first place first; its place is the file alone if that can't be read at all.
     """
     problems = Problems()
+    looks.path(os.path.abspath(path))
     file = os.fsencode(path).decode(errors="backslashreplace")
     root = _root(path, file, problems)
     keep = _settings(root, problems)
-    folder = Folder(os.path.dirname(os.path.abspath(path)))
+    folder = Folder(os.path.dirname(os.path.abspath(path)), looks)
     targets = _targets(root, folder, problems)
     check_references(targets, [entry.key.text for entry in root.entries], tags, problems)
     check_circles(targets, problems)

@@ -92,6 +92,8 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _LONGEST_KEY = 1024  # section 7.4.2, 'implicit keys'
+DEEPEST = 50
+"""Lists and mappings in one another; a file that anybody wrote has fewer."""
 _BLOCK = re.compile(r"expected key|expected <block end>")
 
 
@@ -105,6 +107,8 @@ def explained(error: yaml.YAMLError | ValueError | OverflowError, text: str, fil
     if "unexpected end of stream" in problem and start is not None:
         opened = Place(file, start.line + 1, start.column + 1)
         return Mistake(opened, "a quote is opened here and never closed")
+    if "maximum nesting depth" in problem:  # libyaml's own limit, since it looks far ahead
+        return too_deep(place)
     line = _line(text, here.line)
     if "mapping values" in problem:
         return _second_colon(place, text)
@@ -119,6 +123,10 @@ def explained(error: yaml.YAMLError | ValueError | OverflowError, text: str, fil
             return Mistake(place, what, mend)
     context = f" {error.context}" if error.context else ""
     return Mistake(place, f"the YAML can't be read: {problem}{context}")
+
+
+def too_deep(place: Place) -> Mistake:
+    return Mistake(place, f"lists and mappings are nested more than {DEEPEST} deep")
 
 
 def _line(text: str, number: int) -> str:

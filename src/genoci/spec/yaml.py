@@ -14,14 +14,13 @@ import yaml
 
 from genoci.spec.nodes import Entry, Mapping, Node, Scalar, Sequence
 from genoci.spec.problems import Mistake, Problems
-from genoci.spec.syntax import explained
+from genoci.spec.syntax import DEEPEST, explained, too_deep
 from genoci.spec.target import Place
 from genoci.spec.wording import did_you_mean, quoted
 
 PURE = yaml.SafeLoader
 FASTEST: Any = getattr(yaml, "CSafeLoader", PURE)
 
-_DEEPEST = 50
 _MOST_NODES = 200_000
 _NODE_LENGTH = 100  # characters of a text that count as one more node
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
@@ -132,8 +131,8 @@ class _Builder:
         place = self._place(event)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         _checked_tag(event.tag, place, allowed=_MAPPING if is_mapping else _SEQUENCE)
-        if len(self._open) >= _DEEPEST:
-            raise Mistake(place, f"lists and mappings are nested more than {_DEEPEST} deep")
+        if len(self._open) >= DEEPEST:
+            raise too_deep(place)
         if event.anchor is not None:
             self._anchors[event.anchor] = (None, 0)
         self._open.append(_Open(place, event.anchor, is_mapping, self._nodes))

@@ -11,7 +11,7 @@ import pytest
 from debs import DebShop, index, make_deb
 from genoci.build.relock import lock
 from genoci.build.schedule import Outcome, Request, build
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from rpms import served
 
 APP = "t: {base: served, install: app}"

@@ -12,7 +12,7 @@ from genoci.build.lock import write
 from genoci.build.relock import Relocked, lock
 from genoci.build.schedule import Outcome, Request, build, plan
 from genoci.errors import SpecError
-from genoci.layer.compress import Compression
+from genoci.layer.compression import Compression
 from genoci.spec.lock import Lock, Locked, read_lock
 from genoci.spec.pinned import Pinned
 from rpms import RpmShop

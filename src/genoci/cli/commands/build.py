@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genoci.build.events import AnyEvent, Finished
+from genoci.build.outcome import Outcome
+from genoci.build.recall import recall
+from genoci.build.request import Request
 from genoci.cli.parser import DRIVERS, Parser, choice, is_a_file, whole_number
 from genoci.cli.session import Session
 from genoci.cli.text import count
 from genoci.errors import UsageError
+from genoci.layer.compression import Compression
 
-if TYPE_CHECKING:
-    from genoci.build.request import Request
-    from genoci.build.schedule import Outcome
+OnEvent = Callable[[AnyEvent], None]
 
 DEFAULT_FILE = "genoci.yaml"
 EXAMPLES = """
@@ -73,12 +75,7 @@ def selection(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace, session: Session) -> int:
-    import msgspec
-
-    from genoci.build.schedule import build
-
-    request = msgspec.structs.replace(
-        request_of(options, session),
+    request = request_of(options, session)._replace(
         driver=session.driver(),
         jobs=options.jobs or len(os.sched_getaffinity(0)),
         keep_going=options.keep_going,
@@ -97,7 +94,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
                 _result(event, session, as_json=options.json)
 
     try:
-        outcome = build(request, show, on_tick=progress.tick)
+        outcome = recall(request, show) or _build(request, show, progress.tick)
     finally:
         progress.close()
     if outcome.failed:
@@ -107,11 +104,14 @@ def run(options: argparse.Namespace, session: Session) -> int:
     return 0
 
 
+def _build(request: Request, show: OnEvent, on_tick: Callable[[], None]) -> Outcome:
+    from genoci.build.schedule import build  # the YAML parser, the planner, the workers
+
+    return build(request, show, on_tick=on_tick)
+
+
 def request_of(options: argparse.Namespace, session: Session) -> Request:
     """What the options of `selection` ask for."""
-    from genoci.build.request import Request
-    from genoci.layer.compress import Compression
-
     return Request(
         file=file_of(options),
         targets=tuple(options.targets),

@@ -37,7 +37,7 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace, session: Session) -> int:
     from genoci.build.relock import lock
     from genoci.build.request import Request
-    from genoci.layer.compress import Compression
+    from genoci.layer.compression import Compression
 
     if options.file is None and options.targets and is_a_file(options.targets[0]):
         options.file, *options.targets = options.targets

@@ -28,7 +28,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace, session: Session) -> int:
-    from genoci.layer.compress import Compression
+    from genoci.layer.compression import Compression
     from genoci.lpack.checkin import checkin
 
     settings, note = session.settings, session.messages.note

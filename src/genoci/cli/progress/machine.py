@@ -6,9 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 
-import msgspec
-
-from genoci.build.events import AnyEvent
+from genoci.build.events import AnyEvent, as_document
 from genoci.cli.streams import Stream
 
 
@@ -19,7 +17,7 @@ class Machine:
         self._stream = stream
 
     def __call__(self, event: AnyEvent) -> None:
-        self._stream.write(json.dumps(msgspec.to_builtins(event)) + "\n")
+        self._stream.write(json.dumps(as_document(event)) + "\n")
         self._stream.flush()
 
     def tick(self) -> None:

@@ -1,0 +1,200 @@
+"""What a build depended on, written down at its end: whether the next has anything to do.
+
+A verifying trace (Mokhov, Mitchell and Peyton Jones, "Build systems à la carte", 2018). It tells
+every path of the host that was looked at, and `index.json` and the blobs that were relied on, each
+as it was. While all of them are that still, a build would find every target in the cache; so it
+need not read the YAML file, nor any document. Whatever is not plainly the same is not for a trace
+to judge: then the planner looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genoci import files
+from genoci.build.request import Request
+from genoci.version import VERSION
+
+_FOLDER = "traces"
+_FORMAT = 1
+_SETTLED = 2 * 10**9  # nanoseconds after which a change gives a file another time than before
+
+Identity = list[int]
+"""Device, inode, size, modification and change time. The last of them nobody can set."""
+
+
+class Looks:
+    """The paths that were looked at, as they were then. To be told before they are read."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, Identity | None] = {}
+        self.entries: dict[str, Identity] = {}
+        self.patterns: list[tuple[str, str, list[str]]] = []
+        self.settled = True
+        """Whether another change of each of them will be seen: none was changed just now."""
+
+    def path(self, path: str) -> None:
+        """Links are followed; that nothing is there counts as well."""
+        if path not in self.paths:
+            status = _stat(path)
+            self.paths[path] = None if status is None else self._seen(status)
+
+    def pattern(self, folder: str, pattern: str, found: list[str]) -> None:
+        self.patterns.append((folder, pattern, found))
+
+    def entry(self, path: str, status: os.stat_result) -> None:
+        """What a directory holds, a link itself for instance."""
+        self.entries[path] = self._seen(status)
+
+    def _seen(self, status: os.stat_result) -> Identity:
+        self.settled = self.settled and time.time_ns() - status.st_ctime_ns > _SETTLED
+        return _identity(status)
+
+
+class Traced(NamedTuple):
+    """An image that was found or built: its target's name, and its manifest's descriptor."""
+
+    name: str
+    media_type: str
+    digest: str
+    size: int
+
+
+class Trace(NamedTuple):
+    """All that a build depended on, and what came of it.
+
+    `index_file` is what `index.json` was, with its checksum, since it was written just then.
+    `blobs` are told by their names. `until`, in seconds since 1970, is when a layer gets too old.
+    `images` are in the order in which they were told, `warnings` are the YAML file's.
+    `numbers` are the highest of the dated tags of `date`, by name; None: more of them can't be
+    appended to the index as it stands.
+    """
+
+    paths: Mapping[str, Identity | None]
+    entries: Mapping[str, Identity]
+    patterns: list[tuple[str, str, list[str]]]
+    index_file: list[int]
+    blobs: Mapping[str, Identity]
+    until: float | None
+    warnings: list[str]
+    images: list[Traced]
+    date: str
+    numbers: Mapping[str, int] | None
+
+    def _holds(self, layout: Path) -> bool:
+        return (
+            (self.until is None or time.time() < self.until)
+            and all(_same(path, known) for path, known in self.paths.items())
+            and all(_same_entry(path, known) for path, known in self.entries.items())
+            and all(_matches(*known) for known in self.patterns)
+            and all(_same_entry(path, known) for path, known in self._blob_paths(layout))
+            and index_of(layout) == self.index_file
+        )
+
+    def _blob_paths(self, layout: Path) -> Iterator[tuple[str, Identity]]:
+        folder = os.path.join(layout, "blobs", "sha256", "")
+        return ((folder + name, known) for name, known in self.blobs.items())
+
+
+def index_of(layout: Path) -> list[int] | None:
+    """What `index.json` is at the moment; None: there is none."""
+    try:
+        with open(layout / "index.json", "rb") as stream:
+            return [*_identity(os.fstat(stream.fileno())), zlib.crc32(stream.read())]
+    except OSError:
+        return None
+
+
+def blob_identity(layout: Path, name: str) -> Identity:
+    """Raises OSError if it is not there."""
+    return _identity(os.lstat(layout / "blobs" / "sha256" / name))
+
+
+def standing(request: Request) -> Trace | None:
+    """The trace of the last build that was asked for the same, if all is as it was then."""
+    try:
+        with open(_file(request), "rb") as stream:
+            checksum, _, content = stream.read().partition(b"\n")
+        if int(checksum, 16) != zlib.crc32(content):
+            return None
+        document = json.loads(content)
+        if document.pop("request") != _asked(request):
+            return None
+        images = [Traced(*image) for image in document.pop("images")]
+        trace = Trace(images=images, **document)
+        return trace if trace._holds(request.layout) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None  # there is none, or it is none
+
+
+def save(request: Request, trace: Trace) -> None:
+    """For the next build that is asked for the same. A disk that refuses costs only time."""
+    document = {"request": _asked(request), **trace._asdict()}
+    with contextlib.suppress(OSError):
+        path = _file(request)
+        path.parent.mkdir(exist_ok=True)
+        content = json.dumps(document).encode()
+        files.replace(path, b"%08x\n%b" % (zlib.crc32(content), content))
+
+
+def forget(request: Request) -> None:
+    """Its last trace is not to be used any more."""
+    with contextlib.suppress(OSError):
+        os.unlink(_file(request))
+
+
+def _asked(request: Request) -> list[Any]:
+    """All of a request, and of the machine, that decides what is built."""
+    return [
+        *(_FORMAT, VERSION, os.uname().machine, os.geteuid()),
+        *(os.path.abspath(request.file), os.path.abspath(request.layout)),
+        *(list(request.targets), list(request.compression), request.epoch, request.hooks),
+    ]
+
+
+def _file(request: Request) -> Path:
+    asked = json.dumps(_asked(request)).encode()
+    # Two sums, so that few share a file; who asked is in the file.
+    return request.state / _FOLDER / f"{zlib.crc32(asked):08x}{zlib.adler32(asked):08x}"
+
+
+def _same(path: str, known: Identity | None) -> bool:
+    status = _stat(path)
+    return known is None if status is None else _identity(status) == known
+
+
+def _matches(folder: str, pattern: str, found: list[str]) -> bool:
+    import glob
+
+    return sorted(glob.glob(pattern, root_dir=folder), key=os.fsencode) == found
+
+
+def _same_entry(path: str, known: Identity) -> bool:
+    try:
+        return _identity(os.lstat(path)) == known
+    except (OSError, ValueError):
+        return False
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):  # a NUL in the path
+        return None
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return [
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    ]

@@ -1,0 +1,3 @@
+"""Which genoci this is."""
+
+VERSION = "0.1.0"
