@@ -46,6 +46,21 @@ def test_an_unchanged_file_is_read_once(tmp_path: Path, nothing_is_read: object)
         Inputs(tmp_path / "state").directory(str(tmp_path / "tree"), everything)
 
 
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_is_asked_for_twice_is_read_once(
+    tmp_path: Path, nothing_is_read: object
+) -> None:
+    (tmp_path / "file").write_text("1")
+    inputs = Inputs(tmp_path / "state")
+    before = inputs.content(str(tmp_path / "file"))
+    assert callable(nothing_is_read)
+    nothing_is_read()
+    assert inputs.content(str(tmp_path / "file")) == before
+    (tmp_path / "file").write_text("22")
+    with pytest.raises(AssertionError, match="is read"):
+        inputs.content(str(tmp_path / "file"))
+
+
 def test_a_file_that_was_changed_a_moment_ago_is_read_again(
     tmp_path: Path, nothing_is_read: object
 ) -> None:

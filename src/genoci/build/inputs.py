@@ -137,8 +137,8 @@ class Inputs:
 
     def _digest(self, full: str, path: str, status: os.stat_result, *, top: str = "") -> str:
         top = top or full
-        known = self._remembered(top).get(path)
         seen = self._now.setdefault(top, {})
+        known = seen.get(path) or self._remembered(top).get(path)
         identity = _identity(status)
         if known is not None and identity == known.identity:
             seen[path] = known
