@@ -198,7 +198,7 @@ class Course:
         image = self._layout.image(manifest.digest)
         self._planner.have(target.name, image, manifest.digest)
         entry = None
-        if is_storable(key) and self._planner.key(target).digest == key.digest:
+        if is_storable(key) and self._planner.key(target) == key:
             layer = image.layers[-1] if built.layer else None
             result = Result(layer, built.newest, int(time.time()))
             entry = store(self._layout, key.preimage, target.name, result)

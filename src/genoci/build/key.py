@@ -26,9 +26,13 @@ from genoci.spec.target import Copy, Expand, Hook, Install, Run, Step, Target
 
 
 class Key(msgspec.Struct, frozen=True, dict=True):
-    """`document` has JSON's types; equal documents have equal digests."""
+    """`document` has JSON's types; equal documents have equal digests.
+
+    `taken` tells files from what they were at another time, though their content be the same.
+    """
 
     document: Mapping[str, Any]
+    taken: int = 0
 
     @cached_property
     def preimage(self) -> bytes:
@@ -53,14 +57,16 @@ def key_of(
 
     Reads what host files it has to, the first time. Raises BuildError for one that can't be read.
     """
+    inputs.taken()
     document: dict[str, Any] = {
         "format": FORMAT,
         "base": str(base.chain_id) if base.chain_id else None,
-        "platform": str(base.configure(**target.config.given()).platform),
-        "compression": [compression.algorithm, compression.effective_level],
-        "epoch": epoch,
         "steps": [_step(step, images, inputs) for step in target.steps],
     }
+    if target.steps or target.pre or target.post:  # else there is no layer, whatever these are
+        document["platform"] = str(base.configure(**target.config.given()).platform)
+        document["compression"] = [compression.algorithm, compression.effective_level]
+        document["epoch"] = epoch
     if any(isinstance(step, Run | Install) for step in target.steps):
         document["env"] = base.configure(env=target.config.env).env
         document["workdir"] = base.workdir
@@ -70,14 +76,16 @@ def key_of(
         if hooks:
             document[name] = [_command(hook, inputs) for hook in hooks]
             document["target"] = target.name  # hooks are told it
-    return Key(document)
+    # A hook may write what is then copied, and the same each time.
+    return Key(document, 0 if target.pre or target.post else inputs.taken())
 
 
 def _step(step: Step, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
     match step:
         case Expand():
             sources = [inputs.content(path) for path in step.sources]
-            return {"expand": sources, "dest": step.dest, "strip": step.strip}
+            document = {"expand": sources, "dest": step.dest, "strip": step.strip}
+            return document | _unless_as_expected(step.sha256, sources)
         case Copy():
             return _copy(step, images, inputs)
         case Install():
@@ -88,11 +96,12 @@ def _step(step: Step, images: Mapping[str, Image], inputs: Inputs) -> dict[str, 
 
 
 def _copy(step: Copy, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
+    folders_only = step.image is None and all(map(os.path.isdir, step.sources))
     document: dict[str, Any] = {
-        "dest": step.dest,
+        "dest": step.dest.rstrip("/") if folders_only else step.dest,
         "mode": step.mode,
-        "owner": step.owner,
-        "exclude": list(step.exclude),
+        "owner": step.owner or "0:0",
+        "exclude": sorted(set(step.exclude)),
     }
     if step.image is not None:
         chain_id = images[step.image].chain_id
@@ -102,8 +111,8 @@ def _copy(step: Copy, images: Mapping[str, Image], inputs: Inputs) -> dict[str, 
 
 def _source(path: str, step: Copy, inputs: Inputs) -> dict[str, Any]:
     if os.path.isdir(path):
-        return inputs.directory(path, lambda name: excluded(name, step.exclude))
-    return inputs.file(path) | {"name": os.path.basename(path)}
+        return inputs.directory(path, lambda name: excluded(name, step.exclude), mode=step.mode)
+    return inputs.file(path, mode=step.mode) | {"name": os.path.basename(path)}
 
 
 def _package(package: Any, inputs: Inputs) -> dict[str, Any]:
@@ -112,7 +121,8 @@ def _package(package: Any, inputs: Inputs) -> dict[str, Any]:
         "skip_scripts": package.skip_scripts,
     }
     if package.path is not None:
-        return document | {"sha256": inputs.content(package.path)}
+        content = inputs.content(package.path)
+        return document | {"sha256": content} | _unless_as_expected(package.sha256, [content])
     if package.url is not None:
         return document | {"sha256": package.sha256}
     return document | {"name": package.name}
@@ -121,4 +131,10 @@ def _package(package: Any, inputs: Inputs) -> dict[str, Any]:
 def _command(command: Run | Hook, inputs: Inputs) -> dict[str, Any]:
     if command.script is None:
         return {"run": command.shell}
-    return {"script": inputs.content(command.script), "run": inputs.text(command.script)}
+    content, text = inputs.script(command.script)
+    return {"script": content, "run": text}
+
+
+def _unless_as_expected(sha256: str | None, found: list[str]) -> dict[str, str]:
+    """The digest that the file is to have, if it has another: then it can't be built."""
+    return {} if sha256 is None or found == [sha256] else {"sha256 expected": sha256}
