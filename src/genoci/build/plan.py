@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from genoci.build.explain import reasons
 from genoci.build.finish import finished
 from genoci.build.inputs import Inputs
 from genoci.build.key import Key, key_of
@@ -75,7 +74,10 @@ class Planner:
         """Raises BuildError for an input that can't be read, LayoutError for a base that can't."""
         waiting = [name for name in self._stands_on(target) if not self.knows(name)]
         if waiting:
-            return Decision(None, None, tuple(f"base: {name} is built first" for name in waiting))
+            first = (("base" if name == target.base else "copy", name) for name in waiting)
+            return Decision(
+                None, None, tuple(f"{key}: {name} is built first" for key, name in first)
+            )
         return self._unless_uncached(target, self.key(target))
 
     def foresee(self, target: Target) -> Decision:
@@ -154,6 +156,8 @@ class Planner:
             return Decision(key, None, (_age(target),))
         if not self._explain:
             return Decision(key, None)
+        from genoci.build.explain import reasons  # only those who ask need to compare
+
         older = self._cache.preimages(target.name)
         return Decision(key, None, reasons(target, self._folder, key, older))
 
