@@ -200,6 +200,8 @@ class Course:
         entry = None
         if is_storable(key) and self._planner.key(target) == key:
             layer = image.layers[-1] if built.layer else None
+            if layer is not None:
+                self._planner.wrote(layer)
             result = Result(layer, built.newest, int(time.time()))
             entry = store(self._layout, key.preimage, target.name, result)
         self._done[target.name] = _Done(manifest, None, entry)

@@ -72,15 +72,13 @@ class Inputs:
 
     def is_sound(self, blobs: Path, name: str) -> bool:
         """Whether the blob of that name, in a folder of them, has the digest that is its name."""
-        folder = str(blobs)
-        if folder not in self._now:  # what other builds found in it stays known
-            self._now[folder] = {
-                known: seen
-                for known, seen in self._remembered(folder).items()
-                if (blobs / known).exists()
-            }
         full = str(blobs / name)
-        return self._digest(full, name, _stat(full), top=folder) == name
+        return self._digest(full, name, _stat(full), top=self._known_of(blobs)) == name
+
+    def wrote(self, blobs: Path, name: str) -> None:
+        """Take a blob that was stored just now for sound: storing it has checked its bytes."""
+        seen = _Seen(_identity(_stat(str(blobs / name))), name)
+        self._now[self._known_of(blobs)][name] = seen
 
     def script(self, path: str) -> tuple[str, str]:
         """The sha256 of a script's content, and the text, for showing what changed in it.
@@ -116,6 +114,17 @@ class Inputs:
             if seen != self._before.get(name):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 files.write(self._file(name), msgspec.msgpack.encode(seen))
+
+    def _known_of(self, blobs: Path) -> str:
+        """What a folder of blobs is remembered as; what other builds found in it stays known."""
+        folder = str(blobs)
+        if folder not in self._now:
+            self._now[folder] = {
+                known: seen
+                for known, seen in self._remembered(folder).items()
+                if (blobs / known).exists()
+            }
+        return folder
 
     def _walk(
         self, top: bytes, name: str, excluded: Callable[[bytes], bool], mode: int | None

@@ -123,6 +123,11 @@ class Planner:
         """From now on `name` stands for this image."""
         self._images[name] = (image, manifest)
 
+    def wrote(self, layer: Layer) -> None:
+        """A worker has stored this layer just now."""
+        assert self._layout is not None
+        self.inputs.wrote(self._layout.blobs.folder, layer.descriptor.digest.hex)
+
     def finished(self, target: Target, result: Result) -> Image:
         """The image of a target whose layer is known."""
         base, _ = self.image(target.base)
