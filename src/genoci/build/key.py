@@ -98,7 +98,7 @@ def _step(step: Step, images: Mapping[str, Image], inputs: Inputs) -> dict[str, 
 def _copy(step: Copy, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
     folders_only = step.image is None and all(map(os.path.isdir, step.sources))
     document: dict[str, Any] = {
-        "dest": step.dest.rstrip("/") if folders_only else step.dest,
+        "dest": step.dest.rstrip("/") or "/" if folders_only else step.dest,
         "mode": step.mode,
         "owner": step.owner or "0:0",
         "exclude": sorted(set(step.exclude)),
