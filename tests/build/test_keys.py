@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from genoci.build import key as key_module
-from genoci.build.events import Output
+from genoci.build.events import Output, Warned
 from genoci.build.request import Request
 from genoci.build.schedule import plan
 from genoci.layer.compress import Compression
@@ -284,3 +284,20 @@ t:
     workshop.build(yaml, on_event=change)
     assert late.read_text() == "before"
     assert not is_cached(workshop, yaml)
+
+
+@pytest.mark.parametrize("name", ["oci", "state"])
+def test_who_copies_what_it_is_built_with_is_told_how_not_to(workshop: Workshop, name: str) -> None:
+    other = {"oci": "state", "state": "oci"}[name]
+
+    def warnings(exclude: str) -> list[tuple[str, str]]:
+        yaml = f"t: {{base: empty, copy: {{src: ., dest: /, exclude: {exclude}}}}}"
+        workshop.build(yaml)
+        return [(e.what, e.mend) for e in workshop.events if isinstance(e, Warned)]
+
+    what = {"oci": "layout", "state": "state"}[name]
+    ((told, mend),) = warnings(f"[{other}]")
+    assert told == f"target t copies the {what}, which changes with every build"
+    assert mend.endswith(f"exclude: {name}}}")
+    assert warnings("[oci, state]") == []
+    assert warnings("['o*', 's*']") == []

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from genoci.build.finish import finished
 from genoci.build.inputs import Inputs
+from genoci.build.itself import copied_along
 from genoci.build.key import Key, key_of
 from genoci.errors import Damaged, LayoutError
 from genoci.layer.compress import Compression
@@ -67,6 +68,7 @@ class Planner:
         self._pins = pins or {}
         self._warn = warn
         self._images: dict[str, tuple[Image, Digest | None]] = {}
+        self._state = state
         self.inputs = Inputs(state)
         self._cache = self._read_cache()
 
@@ -75,9 +77,8 @@ class Planner:
         waiting = [name for name in self._stands_on(target) if not self.knows(name)]
         if waiting:
             first = (("base" if name == target.base else "copy", name) for name in waiting)
-            return Decision(
-                None, None, tuple(f"{key}: {name} is built first" for key, name in first)
-            )
+            return Decision(None, None, tuple(f"{key}: {it} is built first" for key, it in first))
+        self._warn_of_itself(target)
         return self._unless_uncached(target, self.key(target))
 
     def foresee(self, target: Target) -> Decision:
@@ -165,6 +166,11 @@ class Planner:
 
         older = self._cache.preimages(target.name)
         return Decision(key, None, reasons(target, self._folder, key, older))
+
+    def _warn_of_itself(self, target: Target) -> None:
+        layout = self._layout.path if self._layout is not None else None
+        for what, mend in copied_along(target, self._folder, layout, self._state):
+            self._warn(what, mend)
 
     def _verify(self, layer: Layer) -> None:
         """Raise Damaged unless the blob is what it is called, as far as its times can tell."""
