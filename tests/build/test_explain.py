@@ -92,7 +92,7 @@ def test_files_are_named_from_where_the_yaml_file_is(place: Place, tmp_path: Pat
 def test_names_that_are_no_text_are_told_apart(place: Place) -> None:
     place.why("copy: app /app")
     (place.folder / "app" / os.fsdecode(b"\xff\n")).touch()
-    assert place.why("copy: app /app") == ("copy ./app: app/\\xff\n is new",)
+    assert place.why("copy: app /app") == ("copy ./app: app/\\xff\\n is new",)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import socket
@@ -16,6 +17,9 @@ from genoci.build.events import Output, Warned
 from genoci.build.request import Request
 from genoci.build.schedule import plan
 from genoci.layer.compress import Compression
+from genoci.oci.cache import is_cache_entry
+from genoci.oci.index import read_index
+from genoci.oci.resolve import read_manifest
 from workshop import Workshop
 
 
@@ -91,7 +95,7 @@ def test_what_changes_in_a_copied_folder_counts(copied: Workshop, change: str) -
         "touch -h -d 2001-01-01 link",
         "cp -p file x; mv x file",
         "ln file ../elsewhere",
-        "cp -r ../app ../copy; rm -r ../app; mv ../copy ../app",
+        "cp -r --preserve=mode ../app ../copy; rm -r ../app; mv ../copy ../app",
         "echo changed > ../outside",
         "touch ../genoci.yaml",
     ],
@@ -242,7 +246,9 @@ def test_other_places_names_users_and_locales_give_the_same_key(
     """The layout is all that a second machine has of the first."""
     elsewhere = Workshop(tmp_path / "a" / "b")
     elsewhere.folder.mkdir(parents=True)
-    subprocess.run(["cp", "-r", copied.folder / "app", elsewhere.folder / "app"], check=True)
+    subprocess.run(
+        ["cp", "-r", "--preserve=mode", copied.folder / "app", elsewhere.folder / "app"], check=True
+    )
     shutil.copytree(copied.layout_path, elsewhere.folder / "oci")
     before = os.umask(0o077)
     try:
@@ -301,3 +307,22 @@ def test_who_copies_what_it_is_built_with_is_told_how_not_to(workshop: Workshop,
     assert mend.endswith(f"exclude: {name}}}")
     assert warnings("[oci, state]") == []
     assert warnings("['o*', 's*']") == []
+
+
+@pytest.mark.parametrize("limit", [1000, 300])
+def test_a_key_of_very_many_files_can_be_stored_and_still_tells_them_apart(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(key_module, "DOCUMENT_LIMIT", limit)
+    for folder, name in itertools.product("ab", range(20)):
+        workshop.write(f"{folder}/{name}", f"{name}")
+    yaml = "t: {base: empty, copy: {src: [a, b], dest: /}}"
+    workshop.build(yaml)
+    entry = next(e for e in read_index(workshop.layout.index_path).entries if is_cache_entry(e))
+    assert entry.descriptor
+    config = read_manifest(workshop.layout.blobs, entry.descriptor).config
+    assert config.size <= limit
+    assert is_cached(workshop, yaml)
+    workshop.write("b/19", "changed")
+    assert not is_cached(workshop, yaml)
+    assert workshop.build(yaml).ok

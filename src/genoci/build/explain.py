@@ -49,10 +49,15 @@ def reasons(target: Target, folder: str, key: Key, older: Iterable[bytes]) -> tu
             continue  # of another version, or of nobody
         if found and (not nearest or total(found) < total(nearest)):
             nearest = found
-    told = tuple(difference.words for difference in nearest)
+    told = tuple(_on_one_line(difference.words) for difference in nearest)
     if len(told) > _MOST:
         return (*told[:_MOST], f"and {len(told) - _MOST} more")
     return told or ("it was never built",)
+
+
+def _on_one_line(words: str) -> str:
+    """Names may hold any characters, and are shown."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
 
 
 def _differences(

@@ -17,7 +17,8 @@ from genoci.errors import BuildError
 
 _FOLDER = "inputs"
 _SETTLED = 2 * 10**9  # nanoseconds after which a change gives a file another time than before
-_LARGEST_LIST = 256 << 10  # bytes; a longer one is told by its digest alone
+_LARGEST_LIST = 1 << 20  # bytes; a longer one is told by its digest alone
+_SHORT = 12  # digits of a file's digest in such a list, which is there to be compared by eye
 _LARGEST_TEXT = 64 << 10  # bytes
 
 
@@ -105,7 +106,7 @@ class Inputs:
         digest = hashlib.sha256(encoded).hexdigest()
         document: dict[str, Any] = {"mode": stat.S_IMODE(_stat(path).st_mode), "tree": digest}
         if len(encoded) <= _LARGEST_LIST:
-            document["files"] = listed
+            document["files"] = {path: _shortened(told) for path, told in listed.items()}
         return document
 
     def keep(self) -> None:
@@ -195,6 +196,10 @@ def _identity(status: os.stat_result) -> _Identity:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
+
+
+def _shortened(told: str) -> str:
+    return told[: _SHORT - 64] if told.startswith("file ") else told
 
 
 def _is_settled(identity: _Identity, now: int) -> bool:

@@ -20,6 +20,7 @@ from genoci.build.ownership import excluded
 from genoci.layer.compress import Compression
 from genoci.layer.entry import FORMAT
 from genoci.oci.digest import Digest
+from genoci.oci.documents import DOCUMENT_LIMIT
 from genoci.oci.image import Image
 from genoci.spec.pinned import Pinned
 from genoci.spec.target import Copy, Expand, Hook, Install, Run, Step, Target
@@ -36,7 +37,7 @@ class Key(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def preimage(self) -> bytes:
-        return msgspec.json.encode(self.document, order="sorted")
+        return _encoded(self.document)
 
     @cached_property
     def digest(self) -> Digest:
@@ -77,7 +78,31 @@ def key_of(
             document[name] = [_command(hook, inputs) for hook in hooks]
             document["target"] = target.name  # hooks are told it
     # A hook may write what is then copied, and the same each time.
-    return Key(document, 0 if target.pre or target.post else inputs.taken())
+    return Key(_bounded(document), 0 if target.pre or target.post else inputs.taken())
+
+
+def _bounded(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, or what stands for it and can be stored: without the lists, or no more at all.
+
+    What is left out is what changes in it can be told by, and nothing that it is told from others.
+    """
+    if len(_encoded(document)) <= DOCUMENT_LIMIT:
+        return document
+    shorter: dict[str, Any] = _without_lists(document)
+    if len(_encoded(shorter)) <= DOCUMENT_LIMIT:
+        return shorter
+    return {"sha256": hashlib.sha256(_encoded(shorter)).hexdigest()}
+
+
+def _without_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = value.keys() - {"files"} if "tree" in value else value.keys()
+        return {name: _without_lists(value[name]) for name in kept}
+    return [_without_lists(one) for one in value] if isinstance(value, list) else value
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(document, order="sorted")
 
 
 def _step(step: Step, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
