@@ -15,7 +15,7 @@ from genoci.errors import Damaged, LayoutError
 from genoci.layer.compress import Compression
 from genoci.oci.cache import Cache, Result
 from genoci.oci.digest import Digest
-from genoci.oci.documents import DOCUMENT_LIMIT, Platform
+from genoci.oci.documents import Platform
 from genoci.oci.image import Image, Layer
 from genoci.oci.index import read_index
 from genoci.oci.layout import Layout
@@ -194,11 +194,6 @@ class Planner:
         if self._layout is None:
             return None
         return Cache(self._layout, read_index(self._layout.index_path))
-
-
-def is_storable(key: Key) -> bool:
-    """Whether the key's preimage is no larger than what a layout's readers accept."""
-    return len(key.preimage) <= DOCUMENT_LIMIT
 
 
 def _is_too_old(target: Target, result: Result) -> bool:
