@@ -225,7 +225,9 @@ class Store:
                     os.rmdir(dead / name)
             with contextlib.suppress(FileNotFoundError):
                 self.trees.remove(dead / "fs")
-            with contextlib.suppress(FileNotFoundError):  # another process is removing it as well
+            # Another process may be removing it as well: a sweep that locks it just before the
+            # end makes a new `lock` in it, and then ends this itself.
+            with contextlib.suppress(FileNotFoundError), _refilled():
                 remove(folder, os.fsencode(dead.name))
         finally:
             os.close(folder)
@@ -347,6 +349,15 @@ def _hold(directory: Path, how: int) -> int | None:
         raise
     os.close(fd)
     return None
+
+
+@contextlib.contextmanager
+def _refilled() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
 
 
 def _renamed(path: Path, target: Path) -> bool:

@@ -71,6 +71,8 @@ def selection(parser: Parser) -> None:
     )
     add(
         "--no-cache",
+        action="append",
+        default=[],
         metavar="TARGET,…",
         help="build although nothing changed: all targets, or those named behind a '='",
     )
@@ -99,7 +101,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
 
 def _recalled(options: argparse.Namespace, session: Session, show: OnEvent) -> Outcome | None:
     """The outcome of a build with nothing to do; None: there may be something."""
-    if options.no_cache is not None:
+    if options.no_cache:
         return None
     algorithm, _, level = options.compression.partition(":")
     asked = Asked(
@@ -145,9 +147,17 @@ def request_of(options: argparse.Namespace, session: Session) -> Request:
         state=session.settings.state,
         compression=Compression.parse(options.compression),
         epoch=session.settings.epoch,
-        use_cache=options.no_cache != "",
-        uncached=tuple(filter(None, (options.no_cache or "").split(","))),
+        use_cache="" not in options.no_cache,
+        uncached=tuple(name for names in options.no_cache for name in _names(names)),
     )
+
+
+def _names(text: str) -> list[str]:
+    """The targets that a `--no-cache=TARGET,…` names."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if text and not names:
+        raise UsageError("--no-cache= names no target", mend="For all of them: --no-cache")
+    return names
 
 
 def file_of(options: argparse.Namespace) -> str:
