@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,36 @@ def test_ficlone_shares_or_says_that_the_filesystem_can_not(tmp_path: Path) -> N
             assert error.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.EXDEV)
             return
     assert (tmp_path / "b").read_bytes() == b"content"
+
+
+def test_write_back_begins_on_a_file_and_on_nothing_else(tmp_path: Path) -> None:
+    with open(tmp_path / "file", "wb", buffering=0) as stream:
+        stream.write(bytes(10_000))
+        linux.start_write_back(stream.fileno(), 0, 10_000)
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match="seek"):
+            linux.start_write_back(writing, 0, 1)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.skipif("glibc" not in platform.libc_ver(), reason="what glibc can be told")
+def test_freed_memory_is_used_again_and_not_asked_for_anew() -> None:
+    code = (
+        "import resource, sys\n"
+        "from genoci import linux\n"
+        "if sys.argv[1:]: linux.keep_freed_memory(4 << 20)\n"
+        "for _ in range(50): many = [bytearray(1 << 20) for _ in range(10)]; del many\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
+    )
+    run = [sys.executable, "-c", code]
+    without, kept = (
+        int(subprocess.run([*run, *more], capture_output=True, check=True).stdout)
+        for more in ([], ["keep"])
+    )
+    assert kept < without / 5
 
 
 def test_syncfs_takes_any_descriptor_of_the_filesystem(root: int) -> None:

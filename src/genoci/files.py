@@ -7,28 +7,29 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY = ".genoci-"
 
+StrPath = str | os.PathLike[str]
+
 
 @contextlib.contextmanager
-def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+def new_file(path: StrPath, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     """A file to write, that appears at `path`, synced, when the block ends without an exception.
 
     Its folder must exist. Until then it lies beside it under a name that begins with `TEMPORARY`
     and holds a lock, so that `sweep` can tell a killed writer's from a living one's.
     """
-    with temporary(path.parent, mode=mode) as (stream, keep):
+    with temporary(_folder(path), mode=mode) as (stream, keep):
         yield stream
         keep(path)
 
 
 @contextlib.contextmanager
 def temporary(
-    folder: Path, *, mode: int = 0o644
-) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
+    folder: StrPath, *, mode: int = 0o644
+) -> Iterator[tuple[BinaryIO, Callable[[StrPath], None]]]:
     """A file to write in `folder`, and what gives it its name: gone at the end unless called.
 
     For content that decides its own name. `keep(path)` syncs and renames, replacing what is
@@ -37,13 +38,13 @@ def temporary(
     path, fd = _locked_temporary(folder, mode)
     kept = False
 
-    def keep(final: Path) -> None:
+    def keep(final: StrPath) -> None:
         nonlocal kept
         stream.flush()
         os.fsync(fd)
         os.rename(path, final)
         kept = True
-        sync_folder(final.parent)
+        sync_folder(_folder(final))
 
     try:
         with open(fd, "wb", closefd=False) as stream:
@@ -55,9 +56,9 @@ def temporary(
         os.close(fd)
 
 
-def _locked_temporary(folder: Path, mode: int) -> tuple[Path, int]:
+def _locked_temporary(folder: StrPath, mode: int) -> tuple[str, int]:
     while True:
-        path = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
+        path = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}")
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
@@ -65,18 +66,18 @@ def _locked_temporary(folder: Path, mode: int) -> tuple[Path, int]:
         os.close(fd)  # a sweep came between open and flock
 
 
-def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def write(path: StrPath, content: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `content`, atomically and durably."""
     with new_file(path, mode=mode) as stream:
         stream.write(content)
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: StrPath, content: bytes) -> None:
     """Replace `path` by `content`, atomically; a crash of the machine may leave it empty or old.
 
     For what is only remembered, and judged when it is read.
     """
-    temporary, fd = _locked_temporary(path.parent, 0o644)
+    temporary, fd = _locked_temporary(_folder(path), 0o644)
     try:
         with open(fd, "wb", closefd=False) as stream:
             stream.write(content)
@@ -88,13 +89,17 @@ def replace(path: Path, content: bytes) -> None:
         os.close(fd)
 
 
-def touch(path: Path) -> None:
+def touch(path: StrPath) -> None:
     """Let its time tell that it was used now, if it may be told."""
     with contextlib.suppress(OSError):
         os.utime(path, follow_symlinks=False)
 
 
-def sync_folder(path: Path) -> None:
+def _folder(path: StrPath) -> str:
+    return os.path.dirname(path) or "."
+
+
+def sync_folder(path: StrPath) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -102,25 +107,25 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: StrPath) -> None:
     """Remove the temporary files in `folder` that no living process is writing."""
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(folder):
             if name.startswith(TEMPORARY):
-                _remove_if_abandoned(folder / name)
+                _remove_if_abandoned(os.path.join(folder, name))
 
 
-def abandoned(folder: Path) -> list[Path]:
-    """What `sweep` would remove. Changes nothing."""
+def abandoned(folder: StrPath) -> list[str]:
+    """The names of what `sweep` would remove, sorted. Changes nothing."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for name in sorted(os.listdir(folder)):
-            if name.startswith(TEMPORARY) and is_free(folder / name):
-                found.append(folder / name)
+            if name.startswith(TEMPORARY) and is_free(os.path.join(folder, name)):
+                found.append(name)
     return found
 
 
-def is_free(path: Path) -> bool:
+def is_free(path: StrPath) -> bool:
     """Whether it is a plain file that no living process holds."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -135,7 +140,7 @@ def is_free(path: Path) -> bool:
         os.close(fd)
 
 
-def _remove_if_abandoned(path: Path) -> None:
+def _remove_if_abandoned(path: StrPath) -> None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -150,7 +155,7 @@ def _remove_if_abandoned(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
+def lock(path: StrPath, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
     """Hold the lock file `path` (made if missing) until the block ends.
 
     Raises BlockingIOError if not `wait` and another process holds it. `flock` belongs to the
@@ -165,11 +170,11 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int
         os.close(fd)
 
 
-def _open_lock(path: Path) -> int:
+def _open_lock(path: StrPath) -> int:
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o644)
     except PermissionError:
-        if not os.access(path.parent, os.W_OK):
+        if not os.access(_folder(path), os.W_OK):
             raise
         return os.open(path, flags | os.O_RDONLY)  # another user's, in a folder that is ours too

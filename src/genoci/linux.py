@@ -223,8 +223,31 @@ def filesystem_magic(path: bytes) -> int:
     return int(magic) & 0xFFFFFFFF
 
 
+def start_write_back(fd: int, offset: int, length: int) -> None:
+    """Have the disk begin with what was written, and don't wait for it (sync_file_range(2)).
+
+    It promises nothing: only fsync(2) does.
+    """
+    begin_only = 2  # SYNC_FILE_RANGE_WRITE
+    arguments = (ctypes.c_int64(offset), ctypes.c_int64(length), ctypes.c_uint(begin_only))
+    _check(_libc.sync_file_range(ctypes.c_int(fd), *arguments))
+
+
 def syncfs(fd: int) -> None:
     _check(_libc.syncfs(ctypes.c_int(fd)))
+
+
+def keep_freed_memory(block: int) -> None:
+    """Have the C library use freed blocks of up to `block` bytes again, and not hand them back.
+
+    Else each large buffer is a new mapping, and the kernel fills its pages with zeros at their
+    first use. Nothing where the C library is not glibc (mallopt(3)).
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt = getattr(_libc, "mallopt", None)
+    if mallopt is not None:
+        mallopt(mmap_threshold, block)
+        mallopt(trim_threshold, 16 * block)
 
 
 def prctl(option: int, second: int = 0, third: int = 0, fourth: int = 0, fifth: int = 0) -> int:

@@ -125,15 +125,15 @@ def test_a_folder_that_was_moved_with_its_file_is_not_built_again(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("echo 9 > app/main.py", "copy app: main.py changed"),
-        ("chmod 700 app/main.py", "copy app: main.py changed"),
-        ("chmod 700 app/sub", "copy app: sub changed"),
-        ("chmod 700 app", "copy app changed"),
-        ("rm app/sub/other", "copy app: sub/other is gone"),
-        ("touch app/new", "copy app: new is new"),
-        ("mkdir app/new app/also", "copy app: also is new and 1 more"),
-        ("rm app/main.py; ln -s 1 app/main.py", "copy app: main.py changed"),
-        ("mv app/main.py app/renamed", "copy app: main.py is gone and 1 more"),
+        ("echo 9 > app/main.py", "copy ./app: app/main.py changed"),
+        ("chmod 700 app/main.py", "copy ./app: app/main.py has the mode 0700 and had 0644"),
+        ("chmod 700 app/sub", "copy ./app: app/sub has the mode 0700 and had 0755"),
+        ("chmod 700 app", "copy ./app: app has the mode 0700 and had 0755"),
+        ("rm app/sub/other", "copy ./app: app/sub/other is gone"),
+        ("touch app/new", "copy ./app: app/new is new"),
+        ("mkdir app/new app/also", "copy ./app: app/also is new and 1 more"),
+        ("rm app/main.py; ln -s 1 app/main.py", "copy ./app: app/main.py is a link now"),
+        ("mv app/main.py app/renamed", "copy ./app: app/main.py is gone and 1 more"),
     ],
 )
 def test_a_changed_input_is_found_and_named(inputs: Workshop, change: str, reason: str) -> None:
@@ -147,12 +147,12 @@ def test_a_changed_input_is_found_and_named(inputs: Workshop, change: str, reaso
 @pytest.mark.parametrize(
     ("before", "after", "reason"),
     [
-        ("copy: hello /", "copy: hello /there/", "copy hello: another dest"),
-        ("copy: hello /", "copy: {src: hello, dest: /, mode: 0600}", "copy hello: another mode"),
-        ("copy: hello /", "copy: {src: hello, dest: /, owner: 1:1}", "copy hello: another owner"),
-        ("copy: hello /", "copy: [hello /, hello /twice]", "steps: not the same steps as before"),
-        ("expand: a.tar", "expand: {src: a.tar, strip: 1}", "expand a.tar: another strip"),
-        ("expand: a.tar", "expand: b.tar", "expand b.tar changed"),
+        ("copy: hello /", "copy: hello /there/", "copy ./hello: another dest"),
+        ("copy: hello /", "copy: {src: hello, dest: /, mode: 0600}", "copy ./hello: another mode"),
+        ("copy: hello /", "copy: {src: hello, dest: /, owner: 1:1}", "copy ./hello: another owner"),
+        ("copy: hello /", "copy: [hello /, hello /twice]", "copy ./hello is new"),
+        ("expand: a.tar", "expand: {src: a.tar, strip: 1}", "expand ./a.tar: another strip"),
+        ("expand: a.tar", "expand: b.tar", "expand ./b.tar changed"),
     ],
 )
 def test_a_changed_definition_is_named(
@@ -192,7 +192,7 @@ t: {{base: base, run: ./setup.sh}}
     script = workshop.write("setup.sh", "echo 1 > /a\necho 2 > /b\n")
     workshop.build(yaml)
     script.write_text("echo 1 > /a\necho 3 > /b\n")
-    assert why(workshop, yaml)["t"] == ("run: line 2 changed",)
+    assert why(workshop, yaml)["t"] == ("run ./setup.sh: line 2 changed",)
     workshop.build(yaml)
     assert workshop.text("t", "b") == "3\n"
 
@@ -269,6 +269,7 @@ t: {base: empty, copy: {from: origin, src: /app/main.py, dest: /}}
     inputs.build(yaml)
     assert why(inputs, yaml)["t"] == ("cached",)
     inputs.write("app/main.py", "changed")
+    assert why(inputs, yaml)["t"] == ("copy: origin is built first",)
     inputs.build(yaml)
     assert built(inputs) == ["origin", "t"]
     assert inputs.text("t", "main.py") == "changed"
@@ -337,7 +338,10 @@ def test_explaining_tells_why_while_it_builds(inputs: Workshop) -> None:
     inputs.write("app/main.py", "changed")
     inputs.build(TWO, explain=True)
     because = {e.target: e.because for e in inputs.events if isinstance(e, Started)}
-    assert because == {"base": ("copy app: main.py changed",), "next": ("base: base changed",)}
+    assert because == {
+        "base": ("copy ./app: app/main.py changed",),
+        "next": ("base: base changed",),
+    }
 
 
 def test_gc_drops_what_no_tag_reaches_and_keeps_what_one_does(inputs: Workshop) -> None:

@@ -46,6 +46,21 @@ def test_an_unchanged_file_is_read_once(tmp_path: Path, nothing_is_read: object)
         Inputs(tmp_path / "state").directory(str(tmp_path / "tree"), everything)
 
 
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_is_asked_for_twice_is_read_once(
+    tmp_path: Path, nothing_is_read: object
+) -> None:
+    (tmp_path / "file").write_text("1")
+    inputs = Inputs(tmp_path / "state")
+    before = inputs.content(str(tmp_path / "file"))
+    assert callable(nothing_is_read)
+    nothing_is_read()
+    assert inputs.content(str(tmp_path / "file")) == before
+    (tmp_path / "file").write_text("22")
+    with pytest.raises(AssertionError, match="is read"):
+        inputs.content(str(tmp_path / "file"))
+
+
 def test_a_file_that_was_changed_a_moment_ago_is_read_again(
     tmp_path: Path, nothing_is_read: object
 ) -> None:
@@ -104,3 +119,47 @@ def test_what_is_left_out_does_not_count(tmp_path: Path) -> None:
 def test_what_is_gone_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="gone"):
         Inputs(tmp_path / "state").content(str(tmp_path / "gone"))
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_unchanged_script_is_not_even_opened(tmp_path: Path, nothing_is_read: object) -> None:
+    script = tmp_path / "script"
+    script.write_text("echo 1\n")
+    first = Inputs(tmp_path / "state")
+    before = first.script(str(script))
+    assert before[1] == "echo 1\n"
+    first.keep()
+    assert callable(nothing_is_read)
+    nothing_is_read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_text", module._read)
+        assert Inputs(tmp_path / "state").script(str(script)) == before
+
+
+def test_a_time_that_is_still_to_come_does_not_mean_just_now(tmp_path: Path) -> None:
+    now = 1_700_000_000 * 10**9
+    second = 10**9
+
+    def settled(modified: int, changed: int) -> bool:
+        return module._is_settled((1, 1, 1, modified, changed), now)
+
+    assert settled(now - 60 * second, now - 3 * second)
+    assert settled(now + 60 * second, now - 3 * second)
+    assert not settled(now - 60 * second, now - second)
+    assert not settled(now - second, now - 60 * second), "a filesystem without change times"
+    assert not settled(now + second, now + second), "a server whose clock is ahead"
+
+
+def test_what_was_written_meanwhile_is_told_though_it_holds_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("1")
+    inputs = Inputs(tmp_path / "state")
+    inputs.content(str(file))
+    before = inputs.taken()
+    inputs.content(str(file))
+    assert inputs.taken() == before
+    other = tmp_path / "other"
+    other.write_text("1")
+    other.rename(file)
+    inputs.content(str(file))
+    assert inputs.taken() != before

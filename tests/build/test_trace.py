@@ -21,6 +21,7 @@ from genoci.build.events import AnyEvent, Finished, Started, Warned
 from genoci.build.operations import fsck
 from genoci.build.outcome import Outcome
 from genoci.build.recall import recall
+from genoci.build.remember import as_asked
 from genoci.build.request import Request
 from genoci.build.schedule import build
 from genoci.errors import BuildError
@@ -66,9 +67,10 @@ def asked(workshop: Workshop, **options: Any) -> Request:
     return Request(**(given | options))
 
 
-def recalled(workshop: Workshop, **options: Any) -> Outcome | None:
+def recalled(workshop: Workshop, *, dated_tags: bool = True, **options: Any) -> Outcome | None:
     workshop.events = []
-    return recall(asked(workshop, **options), workshop.events.append)
+    wanted = as_asked(asked(workshop, **options))
+    return recall(wanted, workshop.events.append, dated_tags=dated_tags)
 
 
 def built(workshop: Workshop, **options: Any) -> Outcome:
@@ -231,8 +233,6 @@ def test_damage_to_a_blob_is_seen(inputs: Workshop) -> None:
         {"compression": Compression.parse("zstd")},
         {"epoch": 1_000_000_000},
         {"hooks": False},
-        {"use_cache": False},
-        {"uncached": ("base",)},
     ],
 )
 def test_another_request_is_another_build(inputs: Workshop, options: dict[str, Any]) -> None:
@@ -358,10 +358,10 @@ TRACES = [
     b"[]",
     b"null",
     b"{}",
-    b'{"request": []}',
+    b'{"asked": []}',
     b"[" * 100_000,
     b"\xff\xfe",
-    b'{"request": null, "images": 7}',
+    b'{"asked": null, "images": 7}',
 ]
 
 
@@ -376,7 +376,7 @@ def test_a_trace_that_is_none_is_left_alone(inputs: Workshop, content: bytes) ->
 
 
 @pytest.mark.parametrize(
-    "field", ["paths", "entries", "index_file", "blobs", "images", "request", "patterns"]
+    "field", ["paths", "entries", "index_file", "blobs", "images", "asked", "patterns"]
 )
 @pytest.mark.parametrize("value", [None, 7, "x", [[]], {"a": 7}, {"\0": [1]}])
 def test_nonsense_in_a_trace_changes_nothing(inputs: Workshop, field: str, value: Any) -> None:
@@ -392,7 +392,7 @@ def test_a_trace_is_another_users_nor_another_requests(inputs: Workshop) -> None
     document = read(path)
     write(path, document)
     assert recalled(inputs) is not None, "the control"
-    write(path, {**document, "request": [*document["request"][:-1], False]})
+    write(path, {**document, "asked": [*document["asked"][:-1], False]})
     assert fell_back(inputs)
 
 
@@ -484,5 +484,5 @@ def test_events_are_only_told_when_the_tags_are_there(inputs: Workshop) -> None:
         if isinstance(event, Finished):
             seen.append(set(event.tags) <= set(inputs.layout.tags()))
 
-    assert recall(asked(inputs), look) is not None
+    assert recall(as_asked(asked(inputs)), look, dated_tags=True) is not None
     assert seen == [True, True]

@@ -323,4 +323,10 @@ def test_options_about_the_cache(genoci: Genoci, files: Path) -> None:
     wrong = genoci("build", "-f", "pure.yaml", "--no-cache=ap")
     assert wrong.returncode == 2
     assert "did you mean `app`" in wrong.stderr
+    for both in (("--no-cache=base, app",), ("--no-cache=base", "--no-cache=app")):
+        told = genoci("plan", "-f", "pure.yaml", *both, "--json").stdout
+        assert [one["cached"] for one in json.loads(told)] == [False, False]
+    nobody = genoci("build", "-f", "pure.yaml", "--no-cache=,")
+    assert nobody.returncode == 2
+    assert "names no target" in nobody.stderr
     assert genoci("build", "-f", "pure.yaml", "--jobs", "many").returncode == 2

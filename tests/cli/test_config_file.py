@@ -27,7 +27,7 @@ def test_the_one_in_the_working_directory_wins_as_a_whole(here: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("layoutdir: home-layout\nstatedir: home-state\n")
     environment = {"HOME": str(here / "home")}
-    assert settle(environment)[:2] == (Path("home-layout"), Path("home-state"))
+    assert settle(environment)[:2] == ("home-layout", "home-state")
     found = settled(here, "layoutdir: here-layout\n")
     assert found.layout == Path("here-layout")
     assert found.state == here / "home" / ".local" / "share" / "genoci"
@@ -35,8 +35,8 @@ def test_the_one_in_the_working_directory_wins_as_a_whole(here: Path) -> None:
 
 def test_option_over_environment_over_file(here: Path) -> None:
     text = "layoutdir: f\nstatedir: f\ndriver: copy\n"
-    assert settled(here, text)[:2] == (Path("f"), Path("f"))
-    assert settled(here, text, GENOCI_LAYOUT="e", GENOCI_STATE="e")[:2] == (Path("e"), Path("e"))
+    assert settled(here, text)[:2] == ("f", "f")
+    assert settled(here, text, GENOCI_LAYOUT="e", GENOCI_STATE="e")[:2] == ("e", "e")
     assert settle({"HOME": "/h", "GENOCI_LAYOUT": "e"}, layout="o").layout == Path("o")
     assert settle({"HOME": "/h"}, driver="overlay").driver == "overlay"
 

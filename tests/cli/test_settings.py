@@ -10,9 +10,9 @@ from genoci.settings import settle, source_date_epoch
 
 def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None:
     environment = {"GENOCI_LAYOUT": "env-layout", "GENOCI_STATE": "env-state", "HOME": "/home/me"}
-    assert settle(environment, layout="l", state="s")[:2] == (Path("l"), Path("s"))
-    assert settle(environment)[:2] == (Path("env-layout"), Path("env-state"))
-    assert settle({"HOME": "/home/me"})[:2] == (Path("oci"), Path("/home/me/.local/share/genoci"))
+    assert settle(environment, layout="l", state="s")[:2] == ("l", "s")
+    assert settle(environment)[:2] == ("env-layout", "env-state")
+    assert settle({"HOME": "/home/me"})[:2] == ("oci", "/home/me/.local/share/genoci")
 
 
 def test_an_empty_variable_is_not_set() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import pytest
 
 from genoci.errors import UsageError
-from genoci.layer.compress import compressed, open_reader
+from genoci.layer.compress import BLOCK, blocks, compressed, open_reader
 from genoci.layer.compression import Compression
 
 CONTENT = random.Random(1).randbytes(300_000) + b"words and words " * 200_000 + bytes(100_000)
@@ -62,6 +62,20 @@ def test_the_same_content_gives_the_same_bytes_however_it_was_cut(compression: s
             yield b""
 
     assert b"".join(compressed(pieces(), Compression.parse(compression))) == expected
+
+
+@pytest.mark.parametrize("step", [1000, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 1 << 30])
+def test_all_blocks_but_the_last_are_whole(step: int) -> None:
+    found = list(blocks(CONTENT[at : at + step] for at in range(0, len(CONTENT), step)))
+    assert b"".join(found) == CONTENT
+    assert {len(block) for block in found[:-1]} == {BLOCK}
+    assert 0 < len(found[-1]) <= BLOCK
+    assert all(isinstance(block, bytes) for block in found)
+
+
+def test_a_chunk_that_is_a_block_is_not_copied() -> None:
+    whole = CONTENT[:BLOCK]
+    assert [block is whole for block in blocks([whole, b"", whole, b"rest"])] == [True, True, False]
 
 
 def test_the_gzip_header_tells_no_name_no_time_and_no_system() -> None:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from genoci.errors import ArchiveError, BuildError
+from genoci.layer import compress
 from genoci.layer.compress import open_reader
 from genoci.layer.compression import Compression
 from genoci.layer.entry import Entry, Kind
@@ -185,7 +186,7 @@ def test_an_error_of_the_compressor_ends_all(
         def compress(self, data: bytes) -> bytes:
             raise Failed
 
-    monkeypatch.setattr(Compression, "compressor", lambda self: Compressor())
+    monkeypatch.setattr(compress, "_compressor", lambda compression: Compressor())
     with pytest.raises(Failed):
         write_layer(layout, many(), compression=GZIP)
     assert stored(layout) == []

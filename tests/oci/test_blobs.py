@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import resource
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from genoci import linux
 from genoci.errors import Damaged, LayoutError, NotFound, StorageError
+from genoci.oci import blobs
 from genoci.oci.digest import Digest
 from genoci.oci.documents import DOCUMENT_LIMIT, Descriptor
 from genoci.oci.layout import Layout
@@ -37,6 +40,35 @@ def test_storing_twice_stores_once(layout: Layout) -> None:
     before = layout.blobs.path(HELLO.digest).stat().st_ino
     assert layout.put([b"hello"], "text/plain") == HELLO
     assert layout.blobs.path(HELLO.digest).stat().st_ino == before
+
+
+def test_the_disk_begins_with_a_large_blob_before_its_end(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[int, int]] = []
+
+    def written_so_far(fd: int, offset: int, length: int) -> None:
+        assert os.fstat(fd).st_size == offset + length
+        begun.append((offset, length))
+
+    monkeypatch.setattr(linux, "start_write_back", written_so_far)
+    stride = blobs._STRIDE
+    layout.put([bytes(stride // 2 + 1)] * 5, "text/plain")
+    assert begun == [(0, stride + 2), (stride + 2, stride + 2)]
+    layout.put([b"hello"], "text/plain")
+    assert len(begun) == 2
+
+
+def test_a_filesystem_that_can_not_begin_early_stores_as_well(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSYS, "not here")
+
+    monkeypatch.setattr(linux, "start_write_back", refuse)
+    large = layout.put([bytes(blobs._STRIDE)], "text/plain")
+    with layout.open(large) as blob:
+        blob.verify()
 
 
 def test_the_empty_blob_is_one_too(layout: Layout) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from genoci import linux
 from genoci.errors import StorageError
+from genoci.layer import remove
 from genoci.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -213,6 +214,30 @@ def test_a_sweep_leaves_alone_what_is_being_built(bench: Bench) -> None:
         (active.root / "file").write_text("")
         active.commit(TWO)
     assert bench.snapshots.exists(TWO)
+
+
+def test_a_sweep_that_comes_to_the_end_of_another_one_does_not_make_it_fail(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It locks what is nearly gone, and so puts a new lock into it."""
+    commit(bench, ONE)
+    dead = snapshot(bench, ONE).with_name("dead-0")
+    snapshot(bench, ONE).rename(dead)
+    emptied = remove.remove_below
+    later: list[int] = []
+
+    def emptied_and_locked(fd: int) -> None:
+        emptied(fd)
+        if not later and os.path.samestat(os.fstat(fd), os.stat(dead)):
+            later.append(os.open(dead / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC))
+
+    monkeypatch.setattr(remove, "remove_below", emptied_and_locked)
+    bench.snapshots.sweep()
+    assert later, "the other one came"
+    os.close(later.pop())
+    monkeypatch.undo()
+    bench.snapshots.sweep()
+    assert left(bench) == []
 
 
 def snapshot(bench: Bench, chain_id: Digest) -> Path:

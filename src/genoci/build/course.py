@@ -13,7 +13,7 @@ from genoci.build import fork, state
 from genoci.build.events import AnyEvent, Failed, Finished, Skipped, Started, Stepped
 from genoci.build.job import Built, Job
 from genoci.build.key import Key
-from genoci.build.plan import Decision, Planner, is_storable
+from genoci.build.plan import Decision, Planner
 from genoci.build.request import Request
 from genoci.errors import GenociError, Interrupted
 from genoci.oci.cache import Result, store
@@ -198,8 +198,10 @@ class Course:
         image = self._layout.image(manifest.digest)
         self._planner.have(target.name, image, manifest.digest)
         entry = None
-        if is_storable(key) and self._planner.key(target).digest == key.digest:
+        if self._planner.key(target) == key:
             layer = image.layers[-1] if built.layer else None
+            if layer is not None:
+                self._planner.wrote(layer)
             result = Result(layer, built.newest, int(time.time()))
             entry = store(self._layout, key.preimage, target.name, result)
         self._done[target.name] = _Done(manifest, None, entry)

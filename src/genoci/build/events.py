@@ -3,8 +3,6 @@
 Every event names the `target` that it belongs to ("" for the build as a whole).
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from genoci.build.differences import Difference, inside, lines, paired, total
 from genoci.build.key import Key
-from genoci.build.words import seen_from
+from genoci.build.words import path_from
 from genoci.spec.target import Copy, Expand, Hook, Install, Run, Step, Target
 
 _MOST = 8  # reasons that are told
@@ -23,126 +23,155 @@ _WORDS = {
     "target": "the target's name changed, which its hooks are told",
     "pins": "genoci.lock changed",
 }
+_NOT_IN_EVERY_KEY = ("platform", "compression", "epoch", "workdir", "target", "env")
+_FIELDS = {
+    "dest": "another dest",
+    "mode": "another mode",
+    "owner": "another owner",
+    "exclude": "another exclude",
+    "strip": "another strip",
+    "sha256 expected": "another sha256 is expected",
+    "user": "another user",
+    "network": "another network",
+    "implicit": "the script is named in another way",
+}
+_KINDS = ("expand", "copy", "install", "run")
 
 
 def reasons(target: Target, folder: str, key: Key, older: Iterable[bytes]) -> tuple[str, ...]:
     """What differs from the nearest of `older` preimages; that there is none is a reason, too."""
-    nearest: tuple[str, ...] = ()
+    nearest: tuple[Difference, ...] = ()
     for preimage in older:
         try:
             before = msgspec.json.decode(preimage, type=dict[str, Any])
-        except msgspec.MsgspecError:  # of another version, or of nobody
-            continue
-        found = tuple(_differences(target, folder, before, key.document))
-        if found and (not nearest or len(found) < len(nearest)):
+            found = tuple(_differences(target, folder, before, key.document))
+        except (msgspec.MsgspecError, LookupError, TypeError, AttributeError, ValueError):
+            continue  # of another version, or of nobody
+        if found and (not nearest or total(found) < total(nearest)):
             nearest = found
-    if len(nearest) > _MOST:
-        return (*nearest[:_MOST], f"and {len(nearest) - _MOST} more")
-    return nearest or ("it was never built",)
+    told = tuple(_on_one_line(difference.words) for difference in nearest)
+    if len(told) > _MOST:
+        return (*told[:_MOST], f"and {len(told) - _MOST} more")
+    return told or ("it was never built",)
 
 
-def _differences(target: Target, folder: str, before: _Document, after: _Document) -> Iterator[str]:
+def _on_one_line(words: str) -> str:
+    """Names may hold any characters, and are shown."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+
+
+def _differences(
+    target: Target, folder: str, before: _Document, after: _Document
+) -> Iterator[Difference]:
     if before.get("base") != after.get("base"):
-        yield f"base: {target.base} changed"
+        yield Difference(f"base: {target.base} changed")
+    one_sided = {name for name in _NOT_IN_EVERY_KEY if not (name in before and name in after)}
     for name, words in _WORDS.items():
-        if before.get(name) != after.get(name):
-            yield words
-    yield from _env(before.get("env") or {}, after.get("env") or {})
+        if name not in one_sided and before.get(name) != after.get(name):
+            yield Difference(words)
+    if "env" not in one_sided:
+        yield from _env(before["env"], after["env"])
     for name, hooks in (("pre", target.pre), ("post", target.post)):
         yield from _steps(name, hooks, folder, before.get(name) or [], after.get(name) or [])
-    yield from _steps("steps", target.steps, folder, before["steps"], after["steps"])
+    yield from _steps("run", target.steps, folder, before["steps"], after["steps"])
 
 
-def _env(before: _Document, after: _Document) -> Iterator[str]:
-    names = sorted(n for n in {*before, *after} if before.get(n) != after.get(n))
-    yield from (f"env: {name} changed" for name in names)
+def _env(before: _Document, after: _Document) -> Iterator[Difference]:
+    for name in sorted({*before, *after}):
+        if name not in before:
+            yield Difference(f"env: {name} is new")
+        elif name not in after:
+            yield Difference(f"env: {name} is gone")
+        elif before[name] != after[name]:
+            yield Difference(f"env: {name} changed")
 
 
 def _steps(
-    what: str,
+    word: str,
     steps: tuple[Step | Hook, ...],
     folder: str,
     before: list[_Document],
     after: list[_Document],
-) -> Iterator[str]:
-    if [_kind(one) for one in before] != [_kind(one) for one in after]:
-        yield f"{what}: not the same steps as before" if what == "steps" else f"{what} changed"
-        return
-    for step, old, new in zip(steps, before, after, strict=True):
-        if old != new:
-            yield from _step(what, step, folder, old, new)
+) -> Iterator[Difference]:
+    """`word` is what commands are called: run, pre or post."""
+    names = [_name(word, number, steps, folder) for number in range(len(steps))]
+    for old, number in paired(before, after, _kind):
+        if number is None:
+            yield Difference(f"{_kind(old) if word == 'run' else word}: a step is gone")
+        elif old is None:
+            yield Difference(f"{names[number]} is new")
+        else:
+            yield from _step(names[number], steps[number], folder, old, after[number])
 
 
 def _kind(document: _Document) -> str:
-    return next((kind for kind in ("expand", "copy", "install", "run") if kind in document), "")
+    return next((kind for kind in _KINDS if kind in document), "")
+
+
+def _name(word: str, number: int, steps: tuple[Step | Hook, ...], folder: str) -> str:
+    """What a step is called: of several that run something, with its number or its script."""
+    step = steps[number]
+    match step:
+        case Expand():
+            return f"expand {' '.join(path_from(folder, path) for path in step.sources)}"
+        case Copy() if step.image is not None:
+            return f"copy {' '.join(step.sources)} from {step.image}"
+        case Copy():
+            return f"copy {' '.join(path_from(folder, path) for path in step.sources)}"
+        case Install():
+            return "install"
+    if step.script is not None:
+        return f"{word} {path_from(folder, step.script)}"
+    alike = [n for n, one in enumerate(steps) if isinstance(one, Run | Hook)]
+    return f"{word} {alike.index(number) + 1}" if len(alike) > 1 else word
 
 
 def _step(
-    what: str, step: Step | Hook, folder: str, old: _Document, new: _Document
-) -> Iterator[str]:
+    name: str, step: Step | Hook, folder: str, old: _Document, new: _Document
+) -> Iterator[Difference]:
+    another = [words for field, words in _FIELDS.items() if old.get(field) != new.get(field)]
+    yield from (Difference(f"{name}: {words}") for words in another)
     match step:
         case Expand():
-            yield from _sources("expand", step.sources, folder, old, new)
+            yield from _listed("expand", step.sources, folder, old["expand"], new["expand"])
         case Copy() if step.image is not None:
-            changed = f"copy: the image {step.image} changed"
-            yield changed if old.get("from") != new.get("from") else f"copy {step.dest} changed"
+            if old.get("from") != new.get("from"):
+                yield Difference(f"{name}: the image {step.image} changed")
+            elif old["copy"] != new["copy"]:
+                yield Difference(f"{name}: another src")
         case Copy():
-            yield from _sources("copy", step.sources, folder, old, new)
+            if old.get("mode") == new.get("mode"):  # else it is each file's
+                yield from _listed("copy", step.sources, folder, old["copy"], new["copy"])
         case Install():
-            names = (p.name or p.url or seen_from(folder, p.path or "") for p in step.packages)
-            yield from _listed("install", list(names), old["install"], new["install"])
+            named = tuple(p.path or p.name or p.url or "" for p in step.packages)
+            yield from _listed("install", named, folder, old["install"], new["install"])
         case Run() | Hook():
-            word = "run" if isinstance(step, Run) else what
-            yield f"{word}: {_line(str(old.get('run')), str(new.get('run')))}"
+            told = lines(str(old["run"]), str(new["run"]))
+            if told is not None:
+                yield Difference(f"{name}: {told.words}", told.weight)
+            elif old.get("script") != new.get("script"):
+                yield Difference(f"{name} changed")
 
 
-def _sources(
-    word: str, sources: tuple[str, ...], folder: str, old: _Document, new: _Document
-) -> Iterator[str]:
-    names = [seen_from(folder, source) for source in sources]
-    if old[word] == new[word]:
-        yield f"{word} {' '.join(names)}: another {_field(old, new)}"
-    else:
-        yield from _listed(word, names, old[word], new[word])
+def _listed(
+    word: str, sources: tuple[str, ...], folder: str, before: list[Any], after: list[Any]
+) -> Iterator[Difference]:
+    names = [path_from(folder, s) if s.startswith("/") else s for s in sources]
+    for old, number in paired(before, after, _label):
+        if number is None:
+            yield Difference(f"{word}: {_label(old) or _unnamed(word, old)} is gone")
+        elif old is None:
+            yield Difference(f"{word} {names[number]} is new")
+        else:
+            told = inside(names[number], old, after[number])
+            yield Difference(f"{word} {names[number]}{told.words}", told.weight)
 
 
-def _field(old: _Document, new: _Document) -> str:
-    return next((name for name in new if old.get(name) != new.get(name)), "definition")
+def _label(document: Any) -> str:
+    return str(document.get("name", "")) if isinstance(document, dict) else ""
 
 
-def _listed(word: str, names: list[str], old: list[Any], new: list[Any]) -> Iterator[str]:
-    if len(old) != len(new):
-        yield f"{word}: {len(new)} items instead of {len(old)}"
-        return
-    for name, before, after in zip(names, old, new, strict=True):
-        if before != after:
-            yield f"{word} {name}{_inside(before, after)}"
-
-
-def _inside(before: Any, after: Any) -> str:
-    """What changed in a directory, as far as its files were told; else that it changed."""
-    old = before.get("files") if isinstance(before, dict) else None
-    new = after.get("files") if isinstance(after, dict) else None
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return " changed"
-    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
-    if not changed:
-        return " changed"
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    verb = "is new" if changed[0] not in old else "is gone" if changed[0] not in new else "changed"
-    return f": {changed[0]} {verb}{more}"
-
-
-def _line(before: str, after: str) -> str:
-    """The first line of a text that is not the old one's."""
-    matcher = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
-    for tag, _, _, start, end in matcher.get_opcodes():
-        if tag == "delete":
-            return f"line {start + 1} is gone"
-        if tag != "equal":
-            return (
-                f"line {start + 1} changed"
-                if end - start == 1 or start == 0
-                else (f"lines {start + 1} to {end} changed")
-            )
-    return "changed"
+def _unnamed(word: str, document: Any) -> str:
+    if isinstance(document, dict) and "tree" in document:
+        return "a folder"
+    return "a tarball" if word == "expand" else "a file"

@@ -46,6 +46,7 @@ _KINDS: tuple[type[Message], ...] = (
 _BY_NAME = {kind.__name__: msgspec.json.Decoder(kind) for kind in _KINDS}
 _envelope = msgspec.json.Decoder(tuple[str, msgspec.Raw]).decode
 
+_BUFFER = 4 << 20  # bytes: larger than any that a worker fills again and again
 _TICK = 0.1  # seconds between two chances for a progress display to redraw
 _GRACE = 10.0  # seconds that an ended worker has for taking down what it set up
 
@@ -189,6 +190,7 @@ def _be_the_worker(
         if not terminal:
             os.setsid()
         end_with(parent)
+        linux.keep_freed_memory(_BUFFER)
 
         def send(message: Message) -> None:
             _write(pipe, encoded(message) + b"\n")

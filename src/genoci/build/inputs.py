@@ -18,7 +18,8 @@ from genoci.errors import BuildError
 
 _FOLDER = "inputs"
 _SETTLED = 2 * 10**9  # nanoseconds after which a change gives a file another time than before
-_LARGEST_LIST = 256 << 10  # bytes; a longer one is told by its digest alone
+_LARGEST_LIST = 1 << 20  # bytes; a longer one is told by its digest alone
+_SHORT = 12  # digits of a file's digest in such a list, which is there to be compared by eye
 _LARGEST_TEXT = 64 << 10  # bytes
 
 
@@ -26,10 +27,11 @@ _Identity = tuple[int, int, int, int, int]  # device, inode, size, modification 
 
 
 class _Seen(msgspec.Struct, frozen=True, array_like=True):
-    """What a file was when it was read, and the digest that it had."""
+    """What a file was when it was read, and the digest that it had; of a script also the text."""
 
     identity: _Identity
     sha256: str
+    text: str | None = None
 
 
 _decode = msgspec.msgpack.Decoder(dict[str, _Seen]).decode
@@ -48,49 +50,66 @@ class Inputs:
         self._folder = state / _FOLDER
         self._before: dict[str, dict[str, _Seen]] = {}
         self._now: dict[str, dict[str, _Seen]] = {}
+        self._taken = 0
 
-    def file(self, path: str) -> dict[str, Any]:
-        """A file's content and mode, or its link's text, as a document; links are followed."""
+    def file(self, path: str, *, mode: int | None = None) -> dict[str, Any]:
+        """A file's content and mode, as a document; links are followed.
+
+        `mode` is the one that it gets, whatever it has.
+        """
         status = self._looked_at(path)
-        return {"mode": stat.S_IMODE(status.st_mode), "sha256": self._digest(path, "", status)}
+        own = stat.S_IMODE(status.st_mode)
+        return {"mode": own if mode is None else mode, "sha256": self._digest(path, "", status)}
 
     def content(self, path: str) -> str:
         """The sha256 of a file's content."""
         return self._digest(path, "", self._looked_at(path))
 
+    def taken(self) -> int:
+        """Stands for what the files were that were looked at since this was asked before.
+
+        It differs if one of them was written meanwhile, even if it holds the same again.
+        """
+        taken, self._taken = self._taken, 0
+        return taken
+
     def is_sound(self, blobs: Path, name: str) -> bool:
         """Whether the blob of that name, in a folder of them, has the digest that is its name."""
-        folder = str(blobs)
-        if folder not in self._now:  # what other builds found in it stays known
-            self._now[folder] = {
-                known: seen
-                for known, seen in self._remembered(folder).items()
-                if (blobs / known).exists()
-            }
         full = str(blobs / name)
-        return self._digest(full, name, _stat(full), top=folder) == name
+        return self._digest(full, name, _stat(full), top=self._known_of(blobs)) == name
 
-    def text(self, path: str) -> str:
-        """The content of a script, for showing what changed in it; "" if it is no small text."""
-        try:
-            with open(path, "rb") as stream:
-                data = stream.read(_LARGEST_TEXT + 1)
-            return data.decode() if len(data) <= _LARGEST_TEXT else ""
-        except (OSError, UnicodeDecodeError):
-            return ""
+    def wrote(self, blobs: Path, name: str) -> None:
+        """Take a blob that was stored just now for sound: storing it has checked its bytes."""
+        seen = _Seen(_identity(_stat(str(blobs / name))), name)
+        self._now[self._known_of(blobs)][name] = seen
 
-    def directory(self, path: str, excluded: Callable[[bytes], bool]) -> dict[str, Any]:
+    def script(self, path: str) -> tuple[str, str]:
+        """The sha256 of a script's content, and the text, for showing what changed in it.
+
+        The text is "" if it is no small one.
+        """
+        digest = self._digest(path, "", self._looked_at(path))
+        seen = self._now[path].get("")
+        text = _text(path) if seen is None or seen.text is None else seen.text
+        if seen is not None:
+            self._now[path][""] = msgspec.structs.replace(seen, text=text)
+        return digest, text
+
+    def directory(
+        self, path: str, excluded: Callable[[bytes], bool], *, mode: int | None = None
+    ) -> dict[str, Any]:
         """What a directory holds, as a document: a digest, and what it is of unless that is long.
 
-        Names, kinds, modes, links and contents count; times do not.
+        Names, kinds, modes, links and contents count; times do not. `mode` is the one that its
+        files get, whatever they have. Sockets are left out, as they are when it is copied.
         """
-        mode = stat.S_IMODE(self._looked_at(path).st_mode)
-        listed = dict(self._walk(os.fsencode(path), path, excluded))
+        own = stat.S_IMODE(self._looked_at(path).st_mode)
+        listed = dict(self._walk(os.fsencode(path), path, excluded, mode))
         encoded = msgspec.json.encode(listed, order="sorted")
         digest = hashlib.sha256(encoded).hexdigest()
-        document: dict[str, Any] = {"mode": mode, "tree": digest}
+        document: dict[str, Any] = {"mode": own, "tree": digest}
         if len(encoded) <= _LARGEST_LIST:
-            document["files"] = listed
+            document["files"] = {path: _shortened(told) for path, told in listed.items()}
         return document
 
     def keep(self) -> None:
@@ -106,8 +125,19 @@ class Inputs:
         self._looks.path(path)
         return _stat(path)
 
+    def _known_of(self, blobs: Path) -> str:
+        """What a folder of blobs is remembered as; what other builds found in it stays known."""
+        folder = str(blobs)
+        if folder not in self._now:
+            self._now[folder] = {
+                known: seen
+                for known, seen in self._remembered(folder).items()
+                if (blobs / known).exists()
+            }
+        return folder
+
     def _walk(
-        self, top: bytes, name: str, excluded: Callable[[bytes], bool]
+        self, top: bytes, name: str, excluded: Callable[[bytes], bool], mode: int | None
     ) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         pending = [b""]
@@ -121,33 +151,38 @@ class Inputs:
                 path = above + b"/" + entry.name if above else entry.name
                 if excluded(path):
                     continue
-                status = entry.stat(follow_symlinks=False)
+                status = _lstat(entry)
                 self._looks.entry(os.fsdecode(entry.path), status)
+                if stat.S_ISSOCK(status.st_mode):
+                    continue
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(path)
-                found.append((_spelled(path), self._told(entry.path, name, path, status)))
+                found.append((_spelled(path), self._told(entry.path, name, path, status, mode)))
         return found
 
-    def _told(self, full: bytes, name: str, path: bytes, status: os.stat_result) -> str:
-        mode = f"{stat.S_IMODE(status.st_mode):o}"
+    def _told(
+        self, full: bytes, name: str, path: bytes, status: os.stat_result, mode: int | None
+    ) -> str:
+        own = stat.S_IMODE(status.st_mode)
         if stat.S_ISREG(status.st_mode):
             digest = self._digest(os.fsdecode(full), _spelled(path), status, top=name)
-            return f"file {mode} {digest}"
+            return f"file {own if mode is None else mode:o} {digest}"
         if stat.S_ISLNK(status.st_mode):
-            return f"link {_spelled(os.readlink(full))}"
-        return f"{stat.filemode(status.st_mode)[0]} {mode}"
+            return f"link {_spelled(_link(full))}"
+        return f"{stat.filemode(status.st_mode)[0]} {own:o}"
 
     def _digest(self, full: str, path: str, status: os.stat_result, *, top: str = "") -> str:
         top = top or full
-        known = self._remembered(top).get(path)
         seen = self._now.setdefault(top, {})
+        known = seen.get(path) or self._remembered(top).get(path)
         identity = _identity(status)
+        self._taken = hash((self._taken, identity))
         if known is not None and identity == known.identity:
             seen[path] = known
             return known.sha256
         began = time.time_ns()
         digest, after = _read(full)
-        if identity == _identity(after) and began - max(identity[3:]) > _SETTLED:
+        if identity == _identity(after) and _is_settled(identity, began):
             seen[path] = _Seen(identity, digest)
         return digest
 
@@ -173,6 +208,28 @@ def _identity(status: os.stat_result) -> _Identity:
     )
 
 
+def _shortened(told: str) -> str:
+    return told[: _SHORT - 64] if told.startswith("file ") else told
+
+
+def _is_settled(identity: _Identity, now: int) -> bool:
+    """Whether a change from `now` on would give the file other times.
+
+    A modification time that is still to come was set by somebody, and no write sets such a one.
+    """
+    *_, modified, changed = identity
+    return now - changed > _SETTLED and (now - modified > _SETTLED or modified > now)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(_LARGEST_TEXT + 1)
+        return data.decode() if len(data) <= _LARGEST_TEXT else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def _read(path: str) -> tuple[str, os.stat_result]:
     try:
         with open(path, "rb", buffering=0) as stream:
@@ -187,6 +244,20 @@ def _stat(path: str) -> os.stat_result:
         return os.stat(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _lstat(entry: os.DirEntry[bytes]) -> os.stat_result:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except OSError as error:
+        raise _unreadable(os.fsdecode(entry.path), error) from error
+
+
+def _link(path: bytes) -> bytes:
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        raise _unreadable(os.fsdecode(path), error) from error
 
 
 def _unreadable(path: str, error: OSError) -> BuildError:

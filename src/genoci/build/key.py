@@ -20,19 +20,24 @@ from genoci.build.ownership import excluded
 from genoci.layer.compression import Compression
 from genoci.layer.entry import FORMAT
 from genoci.oci.digest import Digest
+from genoci.oci.documents import DOCUMENT_LIMIT
 from genoci.oci.image import Image
 from genoci.spec.pinned import Pinned
 from genoci.spec.target import Copy, Expand, Hook, Install, Run, Step, Target
 
 
 class Key(msgspec.Struct, frozen=True, dict=True):
-    """`document` has JSON's types; equal documents have equal digests."""
+    """`document` has JSON's types; equal documents have equal digests.
+
+    `taken` tells files from what they were at another time, though their content be the same.
+    """
 
     document: Mapping[str, Any]
+    taken: int = 0
 
     @cached_property
     def preimage(self) -> bytes:
-        return msgspec.json.encode(self.document, order="sorted")
+        return _encoded(self.document)
 
     @cached_property
     def digest(self) -> Digest:
@@ -53,14 +58,16 @@ def key_of(
 
     Reads what host files it has to, the first time. Raises BuildError for one that can't be read.
     """
+    inputs.taken()
     document: dict[str, Any] = {
         "format": FORMAT,
         "base": str(base.chain_id) if base.chain_id else None,
-        "platform": str(base.configure(**target.config.given()).platform),
-        "compression": [compression.algorithm, compression.effective_level],
-        "epoch": epoch,
         "steps": [_step(step, images, inputs) for step in target.steps],
     }
+    if target.steps or target.pre or target.post:  # else there is no layer, whatever these are
+        document["platform"] = str(base.configure(**target.config.given()).platform)
+        document["compression"] = [compression.algorithm, compression.effective_level]
+        document["epoch"] = epoch
     if any(isinstance(step, Run | Install) for step in target.steps):
         document["env"] = base.configure(env=target.config.env).env
         document["workdir"] = base.workdir
@@ -70,14 +77,40 @@ def key_of(
         if hooks:
             document[name] = [_command(hook, inputs) for hook in hooks]
             document["target"] = target.name  # hooks are told it
-    return Key(document)
+    # A hook may write what is then copied, and the same each time.
+    return Key(_bounded(document), 0 if target.pre or target.post else inputs.taken())
+
+
+def _bounded(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, or what stands for it and can be stored: without the lists, or no more at all.
+
+    What is left out is what changes in it can be told by, and nothing that it is told from others.
+    """
+    if len(_encoded(document)) <= DOCUMENT_LIMIT:
+        return document
+    shorter: dict[str, Any] = _without_lists(document)
+    if len(_encoded(shorter)) <= DOCUMENT_LIMIT:
+        return shorter
+    return {"sha256": hashlib.sha256(_encoded(shorter)).hexdigest()}
+
+
+def _without_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = value.keys() - {"files"} if "tree" in value else value.keys()
+        return {name: _without_lists(value[name]) for name in kept}
+    return [_without_lists(one) for one in value] if isinstance(value, list) else value
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(document, order="sorted")
 
 
 def _step(step: Step, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
     match step:
         case Expand():
             sources = [inputs.content(path) for path in step.sources]
-            return {"expand": sources, "dest": step.dest, "strip": step.strip}
+            document = {"expand": sources, "dest": step.dest, "strip": step.strip}
+            return document | _unless_as_expected(step.sha256, sources)
         case Copy():
             return _copy(step, images, inputs)
         case Install():
@@ -88,11 +121,12 @@ def _step(step: Step, images: Mapping[str, Image], inputs: Inputs) -> dict[str, 
 
 
 def _copy(step: Copy, images: Mapping[str, Image], inputs: Inputs) -> dict[str, Any]:
+    folders_only = step.image is None and all(map(os.path.isdir, step.sources))
     document: dict[str, Any] = {
-        "dest": step.dest,
+        "dest": step.dest.rstrip("/") or "/" if folders_only else step.dest,
         "mode": step.mode,
-        "owner": step.owner,
-        "exclude": list(step.exclude),
+        "owner": step.owner or "0:0",
+        "exclude": sorted(set(step.exclude)),
     }
     if step.image is not None:
         chain_id = images[step.image].chain_id
@@ -102,8 +136,8 @@ def _copy(step: Copy, images: Mapping[str, Image], inputs: Inputs) -> dict[str, 
 
 def _source(path: str, step: Copy, inputs: Inputs) -> dict[str, Any]:
     if os.path.isdir(path):
-        return inputs.directory(path, lambda name: excluded(name, step.exclude))
-    return inputs.file(path) | {"name": os.path.basename(path)}
+        return inputs.directory(path, lambda name: excluded(name, step.exclude), mode=step.mode)
+    return inputs.file(path, mode=step.mode) | {"name": os.path.basename(path)}
 
 
 def _package(package: Any, inputs: Inputs) -> dict[str, Any]:
@@ -112,7 +146,8 @@ def _package(package: Any, inputs: Inputs) -> dict[str, Any]:
         "skip_scripts": package.skip_scripts,
     }
     if package.path is not None:
-        return document | {"sha256": inputs.content(package.path)}
+        content = inputs.content(package.path)
+        return document | {"sha256": content} | _unless_as_expected(package.sha256, [content])
     if package.url is not None:
         return document | {"sha256": package.sha256}
     return document | {"name": package.name}
@@ -121,4 +156,10 @@ def _package(package: Any, inputs: Inputs) -> dict[str, Any]:
 def _command(command: Run | Hook, inputs: Inputs) -> dict[str, Any]:
     if command.script is None:
         return {"run": command.shell}
-    return {"script": inputs.content(command.script), "run": inputs.text(command.script)}
+    content, text = inputs.script(command.script)
+    return {"script": content, "run": text}
+
+
+def _unless_as_expected(sha256: str | None, found: list[str]) -> dict[str, str]:
+    """The digest that the file is to have, if it has another: then it can't be built."""
+    return {} if sha256 is None or found == [sha256] else {"sha256 expected": sha256}

@@ -1,7 +1,5 @@
 """What became of a build."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from genoci.build.events import Failed, Finished, Skipped

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from genoci.build.explain import reasons
 from genoci.build.finish import finished
 from genoci.build.inputs import Inputs
+from genoci.build.itself import copied_along
 from genoci.build.key import Key, key_of
 from genoci.errors import Damaged, LayoutError
 from genoci.layer.compression import Compression
 from genoci.oci.cache import Cache, Result
 from genoci.oci.digest import Digest
-from genoci.oci.documents import DOCUMENT_LIMIT, Platform
+from genoci.oci.documents import Platform
 from genoci.oci.image import Image, Layer
 from genoci.oci.index import read_index
 from genoci.oci.layout import Layout
@@ -45,6 +46,7 @@ class Planner:
         self,
         spec: Spec,
         layout: Layout | None,
+        state: Path,
         inputs: Inputs,
         *,
         folder: str,
@@ -68,6 +70,7 @@ class Planner:
         self._warn = warn
         self._images: dict[str, tuple[Image, Digest | None]] = {}
         self._keys: dict[str, Key] = {}
+        self._state = state
         self.inputs = inputs
         self._cache = self._read_cache()
 
@@ -75,7 +78,9 @@ class Planner:
         """Raises BuildError for an input that can't be read, LayoutError for a base that can't."""
         waiting = [name for name in self._stands_on(target) if not self.knows(name)]
         if waiting:
-            return Decision(None, None, tuple(f"base: {name} is built first" for name in waiting))
+            first = (("base" if name == target.base else "copy", name) for name in waiting)
+            return Decision(None, None, tuple(f"{key}: {it} is built first" for key, it in first))
+        self._warn_of_itself(target)
         return self._unless_uncached(target, self.key(target))
 
     def foresee(self, target: Target) -> Decision:
@@ -131,6 +136,11 @@ class Planner:
         """From now on `name` stands for this image."""
         self._images[name] = (image, manifest)
 
+    def wrote(self, layer: Layer) -> None:
+        """A worker has stored this layer just now."""
+        assert self._layout is not None
+        self.inputs.wrote(self._layout.blobs.folder, layer.descriptor.digest.hex)
+
     def finished(self, target: Target, result: Result) -> Image:
         """The image of a target whose layer is known."""
         base, _ = self.image(target.base)
@@ -165,8 +175,15 @@ class Planner:
             return Decision(key, None, (_age(target),))
         if not self._explain:
             return Decision(key, None)
+        from genoci.build.explain import reasons  # only those who ask need to compare
+
         older = self._cache.preimages(target.name)
         return Decision(key, None, reasons(target, self._folder, key, older))
+
+    def _warn_of_itself(self, target: Target) -> None:
+        layout = self._layout.path if self._layout is not None else None
+        for what, mend in copied_along(target, self._folder, layout, self._state):
+            self._warn(what, mend)
 
     def _verify(self, layer: Layer) -> None:
         """Raise Damaged unless the blob is what it is called, as far as its times can tell."""
@@ -190,11 +207,6 @@ class Planner:
         if self._layout is None:
             return None
         return Cache(self._layout, read_index(self._layout.index_path))
-
-
-def is_storable(key: Key) -> bool:
-    """Whether the key's preimage is no larger than what a layout's readers accept."""
-    return len(key.preimage) <= DOCUMENT_LIMIT
 
 
 def _is_too_old(target: Target, result: Result) -> bool:

@@ -6,6 +6,7 @@ codecs of documents are needed to say that nothing changed.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -13,20 +14,19 @@ from genoci import files
 from genoci.build import trace
 from genoci.build.events import AnyEvent, Finished, Started, Warned
 from genoci.build.outcome import Outcome
-from genoci.build.request import Request
-from genoci.build.trace import Trace
+from genoci.build.trace import Asked, Trace
 from genoci.oci import append, locks
 
 
-def recall(request: Request, on_event: Callable[[AnyEvent], None]) -> Outcome | None:
+def recall(
+    asked: Asked, on_event: Callable[[AnyEvent], None], *, dated_tags: bool
+) -> Outcome | None:
     """Tag and tell what `schedule.build` would, if the last build's trace says what that is.
 
     None, and nothing is done, if it does not: then it is for `schedule.build`.
     """
-    if not request.use_cache or request.uncached:
-        return None
-    last = trace.standing(request)
-    tags = _tagged(request, last) if last else None
+    last = trace.standing(asked)
+    tags = _tagged(asked, last, dated_tags=dated_tags) if last else None
     if last is None or tags is None:
         return None
     for warning in last.warnings:
@@ -40,37 +40,40 @@ def recall(request: Request, on_event: Callable[[AnyEvent], None]) -> Outcome | 
     return Outcome(tuple(built), (), ())
 
 
-def _tagged(request: Request, last: Trace) -> Mapping[str, tuple[str, ...]] | None:
+def _tagged(asked: Asked, last: Trace, *, dated_tags: bool) -> Mapping[str, tuple[str, ...]] | None:
     """Tag the images as NAME and NAME-DATE_N; None if that takes more than appending to the index.
 
     NAME stands for the image already, since the index is what it was.
     """
-    if not request.dated_tags:
+    if not dated_tags:
         return {image.name: (image.name,) for image in last.images}
     date = time.strftime("%Y-%m-%d")
     if last.numbers is None or last.date != date:
         return None
     numbers = {name: number + 1 for name, number in last.numbers.items()}
     try:
-        appended = _appended(request, last, numbers)
+        appended = _appended(asked, last, numbers)
     except OSError:  # `schedule.build` will meet it again, and tell
         return None
     return {name: (name, f"{name}-{date}_{n}") for name, n in numbers.items()} if appended else None
 
 
-def _appended(request: Request, last: Trace, numbers: Mapping[str, int]) -> bool:
+def _appended(asked: Asked, last: Trace, numbers: Mapping[str, int]) -> bool:
     """Append the dated tags to the index, if that is still what it was. Raises OSError."""
-    layout = request.layout
-    with files.lock(layout / locks.BUSY, shared=True), files.lock(layout / locks.INDEX):
-        if trace.index_of(layout) != last.index_file:
+    busy, editing, index = (
+        os.path.join(asked.layout, name) for name in (locks.BUSY, locks.INDEX, "index.json")
+    )
+    with files.lock(busy, shared=True), files.lock(editing):
+        if trace.index_of(asked.layout) != last.index_file:
             return False
         tags = [
             (f"{name}-{last.date}_{numbers[name]}", media_type, digest, size)
             for name, media_type, digest, size in last.images
         ]
-        index = layout / "index.json"
-        files.write(index, append.with_tags(index.read_bytes(), tags))
-        made = trace.index_of(layout)
+        with open(index, "rb") as stream:
+            content = stream.read()
+        files.write(index, append.with_tags(content, tags))
+        made = trace.index_of(asked.layout)
     if made is not None:
-        trace.save(request, last._replace(index_file=made, numbers=numbers))
+        trace.save(asked, last._replace(index_file=made, numbers=numbers))
     return True

@@ -11,7 +11,7 @@ from genoci.build import trace
 from genoci.build.outcome import Outcome
 from genoci.build.plan import Planner
 from genoci.build.request import Request
-from genoci.build.trace import Looks, Trace, Traced
+from genoci.build.trace import Asked, Looks, Trace, Traced
 from genoci.errors import LayoutError
 from genoci.oci.cache import Cache
 from genoci.oci.digest import Digest
@@ -34,14 +34,29 @@ def remember(
     So it is after a failure, of what was changed just before it was read, and of `cache: never`.
     """
     found = None
+    asked = as_asked(request)
     if outcome.ok and looks.settled:
         layout = Layout(request.layout)
         with contextlib.suppress(LayoutError, OSError):  # somebody else has changed it since
             found = _trace(spec, targets, layout, planner, looks, outcome)
     if found is None:
-        trace.forget(request)
+        trace.forget(asked)
     else:
-        trace.save(request, found)
+        trace.save(asked, found)
+
+
+def as_asked(request: Request) -> Asked:
+    """What a trace is kept for."""
+    algorithm, level = request.compression
+    return Asked(
+        str(request.file),
+        str(request.layout),
+        str(request.state),
+        request.targets,
+        (algorithm, "" if level is None else str(level)),
+        request.epoch,
+        request.hooks,
+    )
 
 
 def _trace(
@@ -52,7 +67,9 @@ def _trace(
     looks: Looks,
     outcome: Outcome,
 ) -> Trace | None:
-    stamp = trace.index_of(layout.path)  # before it is read, so that a change in between is seen
+    stamp = trace.index_of(
+        str(layout.path)
+    )  # before it is read, so that a change in between is seen
     index = read_index(layout.index_path)
     cached = _cached(targets, planner, Cache(layout, index))
     tagged = _tagged(planner, index)
@@ -69,7 +86,7 @@ def _trace(
         entries=looks.entries,
         patterns=looks.patterns,
         index_file=stamp,
-        blobs={name: trace.blob_identity(layout.path, name) for name in blobs},
+        blobs={name: trace.blob_identity(str(layout.path), name) for name in blobs},
         until=cached.until,
         warnings=list(spec.warnings),
         images=[tagged[it.target] for it in outcome.built],

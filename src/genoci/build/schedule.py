@@ -143,6 +143,7 @@ def planner_for(
     return Planner(
         spec,
         layout,
+        request.state,
         Inputs(request.state, looks),
         folder=str(request.file.resolve().parent),
         compression=request.compression,

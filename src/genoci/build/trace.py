@@ -7,19 +7,15 @@ need not read the YAML file, nor any document. Whatever is not plainly the same 
 to judge: then the planner looks.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from genoci import files
-from genoci.build.request import Request
 from genoci.version import VERSION
 
 _FOLDER = "traces"
@@ -28,6 +24,21 @@ _SETTLED = 2 * 10**9  # nanoseconds after which a change gives a file another ti
 
 Identity = list[int]
 """Device, inode, size, modification and change time. The last of them nobody can set."""
+
+
+class Asked(NamedTuple):
+    """What of a request decides what is built, and where. Paths may be relative.
+
+    `compression` is the algorithm and its level, as text; "": none was given.
+    """
+
+    file: str
+    layout: str
+    state: str
+    targets: tuple[str, ...]
+    compression: tuple[str, str]
+    epoch: int | None
+    hooks: bool
 
 
 class Looks:
@@ -88,7 +99,7 @@ class Trace(NamedTuple):
     date: str
     numbers: Mapping[str, int] | None
 
-    def _holds(self, layout: Path) -> bool:
+    def _holds(self, layout: str) -> bool:
         return (
             (self.until is None or time.time() < self.until)
             and all(_same(path, known) for path, known in self.paths.items())
@@ -98,71 +109,72 @@ class Trace(NamedTuple):
             and index_of(layout) == self.index_file
         )
 
-    def _blob_paths(self, layout: Path) -> Iterator[tuple[str, Identity]]:
+    def _blob_paths(self, layout: str) -> Iterator[tuple[str, Identity]]:
         folder = os.path.join(layout, "blobs", "sha256", "")
         return ((folder + name, known) for name, known in self.blobs.items())
 
 
-def index_of(layout: Path) -> list[int] | None:
+def index_of(layout: str) -> list[int] | None:
     """What `index.json` is at the moment; None: there is none."""
     try:
-        with open(layout / "index.json", "rb") as stream:
+        with open(os.path.join(layout, "index.json"), "rb") as stream:
             return [*_identity(os.fstat(stream.fileno())), zlib.crc32(stream.read())]
     except OSError:
         return None
 
 
-def blob_identity(layout: Path, name: str) -> Identity:
+def blob_identity(layout: str, name: str) -> Identity:
     """Raises OSError if it is not there."""
-    return _identity(os.lstat(layout / "blobs" / "sha256" / name))
+    return _identity(os.lstat(os.path.join(layout, "blobs", "sha256", name)))
 
 
-def standing(request: Request) -> Trace | None:
+def standing(asked: Asked) -> Trace | None:
     """The trace of the last build that was asked for the same, if all is as it was then."""
     try:
-        with open(_file(request), "rb") as stream:
+        with open(_file(asked), "rb") as stream:
             checksum, _, content = stream.read().partition(b"\n")
         if int(checksum, 16) != zlib.crc32(content):
             return None
         document = json.loads(content)
-        if document.pop("request") != _asked(request):
+        if document.pop("asked") != _key(asked):
             return None
         images = [Traced(*image) for image in document.pop("images")]
         trace = Trace(images=images, **document)
-        return trace if trace._holds(request.layout) else None
+        return trace if trace._holds(asked.layout) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None  # there is none, or it is none
 
 
-def save(request: Request, trace: Trace) -> None:
+def save(asked: Asked, trace: Trace) -> None:
     """For the next build that is asked for the same. A disk that refuses costs only time."""
-    document = {"request": _asked(request), **trace._asdict()}
+    document = {"asked": _key(asked), **trace._asdict()}
     with contextlib.suppress(OSError):
-        path = _file(request)
-        path.parent.mkdir(exist_ok=True)
+        path = _file(asked)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         content = json.dumps(document).encode()
         files.replace(path, b"%08x\n%b" % (zlib.crc32(content), content))
 
 
-def forget(request: Request) -> None:
+def forget(asked: Asked) -> None:
     """Its last trace is not to be used any more."""
     with contextlib.suppress(OSError):
-        os.unlink(_file(request))
+        os.unlink(_file(asked))
 
 
-def _asked(request: Request) -> list[Any]:
-    """All of a request, and of the machine, that decides what is built."""
+def _key(asked: Asked) -> list[Any]:
+    """What another has another trace for, as JSON gives it back."""
     return [
         *(_FORMAT, VERSION, os.uname().machine, os.geteuid()),
-        *(os.path.abspath(request.file), os.path.abspath(request.layout)),
-        *(list(request.targets), list(request.compression), request.epoch, request.hooks),
+        *(os.path.abspath(asked.file), os.path.abspath(asked.layout)),
+        *(list(asked.targets), list(asked.compression), asked.epoch, asked.hooks),
     ]
 
 
-def _file(request: Request) -> Path:
-    asked = json.dumps(_asked(request)).encode()
+def _file(asked: Asked) -> str:
+    key = json.dumps(_key(asked)).encode()
     # Two sums, so that few share a file; who asked is in the file.
-    return request.state / _FOLDER / f"{zlib.crc32(asked):08x}{zlib.adler32(asked):08x}"
+    name = f"{zlib.crc32(key):08x}{zlib.adler32(key):08x}"
+    return os.path.join(asked.state, _FOLDER, name)
 
 
 def _same(path: str, known: Identity | None) -> bool:

@@ -67,3 +67,11 @@ def seen_from(folder: str, path: str) -> str:
     """A host path as the YAML file's folder sees it; what lies outside, by its name alone."""
     inside = os.path.relpath(path, folder)
     return os.path.basename(path) if inside.startswith("..") else inside
+
+
+def path_from(folder: str, path: str) -> str:
+    """The same as a path that leads there, and can't be taken for anything but a path."""
+    inside = os.path.relpath(path, folder)
+    if inside.startswith(".."):
+        return path
+    return inside if inside == "." else f"./{inside}"

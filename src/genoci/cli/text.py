@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+# Compiled (and kept by `re`) when they are first needed: most lines have nothing of the kind.
+
 # ECMA-48 control sequences (colours, cursor movements). Bounded: a sequence that never ends
 # must not swallow the text behind it.
-_SEQUENCE = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]")
+_SEQUENCE = r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]"
 # What a terminal obeys instead of showing (all but tab and newline), what reorders or splits a
 # line, and the surrogates that stand for bytes that are no UTF-8.
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_CONTROL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def harmless(text: str) -> str:
@@ -22,7 +22,7 @@ def harmless(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _CONTROL.sub(_visible, _SEQUENCE.sub("", text))
+    return re.sub(_CONTROL, _visible, re.sub(_SEQUENCE, "", text))
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -41,7 +41,7 @@ def one_line(words: str) -> str:
     """
     if words.isascii() and words.isprintable():
         return words
-    return _CONTROL.sub(_escaped, words).replace("\n", "\\n").replace("\t", "\\t")
+    return re.sub(_CONTROL, _escaped, words).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -15,14 +15,14 @@ from genoci.layer.decompress import open_reader
 __all__ = ["Compression", "Compressor", "compressed", "open_reader"]
 
 # isal's output depends on how much it is given at once, so it always gets as much as this.
-_BLOCK = 1 << 20
+BLOCK = 1 << 20
 
 
 class Compressor(Protocol):
     """Made for one stream; may be used from any one thread, which it frees while it works."""
 
-    def compress(self, data: bytes, /) -> bytes:
-        """What has become of the data so far; often nothing."""
+    def compress(self, block: bytes, /) -> bytes:
+        """What has become of the data so far; often nothing. All blocks but the last are whole."""
 
     def flush(self) -> bytes:
         """The rest. Nothing may follow."""
@@ -31,11 +31,34 @@ class Compressor(Protocol):
 def compressed(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
     """The bytes that unpack to `chunks`, as they come; the same for the same content."""
     compressor = _compressor(compression)
-    for chunk in chunks:
-        if piece := compressor.compress(chunk):
+    for block in blocks(chunks):
+        if piece := compressor.compress(block):
             yield piece
     if piece := compressor.flush():
         yield piece
+
+
+def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of `BLOCK`, of which only the last may be shorter.
+
+    Each byte is copied once, and none of a chunk that is such a block already.
+    """
+    parts: list[bytes | memoryview] = []
+    missing = BLOCK
+    for chunk in chunks:
+        rest: bytes | memoryview = chunk
+        while len(rest) >= missing:
+            if len(rest) > missing:
+                rest = memoryview(rest)
+            parts.append(rest[:missing])
+            yield b"".join(parts)
+            rest = rest[missing:]
+            parts, missing = [], BLOCK
+        if rest:
+            parts.append(rest)
+            missing -= len(rest)
+    if parts:
+        yield b"".join(parts)
 
 
 def _compressor(compression: Compression) -> Compressor:
@@ -46,8 +69,8 @@ def _compressor(compression: Compression) -> Compressor:
 
 
 class _Untouched:
-    def compress(self, data: bytes, /) -> bytes:
-        return data
+    def compress(self, block: bytes, /) -> bytes:
+        return block
 
     def flush(self) -> bytes:
         return b""
@@ -60,24 +83,12 @@ class _Gzip:
         from isal import isal_zlib
 
         self._deflate = isal_zlib.compressobj(level, wbits=16 + isal_zlib.MAX_WBITS)
-        self._waiting = bytearray()
 
-    def compress(self, data: bytes, /) -> bytes:
-        if not self._waiting and len(data) == _BLOCK:
-            return bytes(self._deflate.compress(data))
-        self._waiting += data
-        if len(self._waiting) < _BLOCK:
-            return b""
-        whole = len(self._waiting) - len(self._waiting) % _BLOCK
-        pieces = [
-            self._deflate.compress(self._waiting[at : at + _BLOCK])
-            for at in range(0, whole, _BLOCK)
-        ]
-        del self._waiting[:whole]
-        return b"".join(pieces)
+    def compress(self, block: bytes, /) -> bytes:
+        return bytes(self._deflate.compress(block))
 
     def flush(self) -> bytes:
-        return bytes(self._deflate.compress(self._waiting) + self._deflate.flush())
+        return bytes(self._deflate.flush())
 
 
 def _zstd(level: int) -> Compressor:

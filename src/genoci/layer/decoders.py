@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from genoci.errors import ArchiveError
 
-_PIECE = 1 << 20
+_READ = 1 << 18
 _FEED = 1 << 12
 
 # What a hostile header may make a decoder allocate. `zstd` itself stops at 2**27; `xz -9` needs
@@ -46,7 +46,7 @@ class Packed:
     def some(self, most: int) -> bytes:
         """At most `most` bytes; none only at the end."""
         if self._at >= len(self._data):
-            self._data, self._at = self._raw.read(_PIECE), 0
+            self._data, self._at = self._raw.read(_READ), 0
         piece = self._data[self._at : self._at + most]
         self._at += len(piece)
         self.offset += len(piece)
@@ -78,7 +78,7 @@ class Packed:
         return False
 
     def rest(self) -> Iterator[bytes]:
-        while piece := self.some(_PIECE):
+        while piece := self.some(_READ):
             yield piece
 
     def error(self, what: str, mend: str = "") -> ArchiveError:

@@ -13,7 +13,7 @@ import msgspec
 
 from genoci.errors import BuildError
 from genoci.layer import tar
-from genoci.layer.compress import compressed
+from genoci.layer.compress import blocks, compressed
 from genoci.layer.compression import Compression
 from genoci.layer.entry import Entry, Kind
 from genoci.layer.listing import LayerListing, Placed
@@ -23,8 +23,7 @@ from genoci.oci.image import Layer
 
 Member = tuple[Entry, Iterable[bytes]]
 
-_BLOCK = 1 << 20  # bytes that travel between two threads at once
-_AHEAD = 8  # blocks that one may be ahead of the other
+_AHEAD = 8  # blocks that one thread may be ahead of the other
 
 
 class BlobStore(Protocol):
@@ -76,8 +75,8 @@ class _Recorder:
         return self._first is None
 
     def blocks(self) -> Iterator[bytes]:
-        """The tar, in blocks of about a megabyte, each hashed as it leaves."""
-        for block in _gathered(self._tar()):
+        """The tar, in blocks of a mebibyte, each hashed as it leaves."""
+        for block in blocks(self._tar()):
             self.hash.update(block)
             yield block
 
@@ -107,22 +106,6 @@ def _exactly(entry: Entry, chunks: Iterable[bytes]) -> Iterator[bytes]:
             f"{entry.path.decode(errors='backslashreplace')} changed while it was read",
             mend="Build again when nothing writes to it.",
         )
-
-
-def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Small chunks joined to blocks; large ones as they are."""
-    parts: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if not chunk:
-            continue
-        parts.append(chunk)
-        size += len(chunk)
-        if size >= _BLOCK:
-            yield b"".join(parts) if len(parts) > 1 else chunk
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
 
 
 class _Stage:

@@ -56,6 +56,9 @@ class Cache:
             return None
         manifest = read_manifest(self._layout.blobs, entry.descriptor)
         require_parts(self._layout.blobs, manifest)
+        where = str(self._layout.blobs.path(entry.descriptor.digest))
+        if manifest.config.digest != key:
+            raise LayoutError("a cache entry is under the key of another", where=where)
         try:
             made = int(_annotations(entry).get(_MADE, "0"))
             if not manifest.layers:
@@ -63,10 +66,7 @@ class Cache:
             diff_id = Digest.parse(manifest.annotations[_DIFF_ID])
             newest = int(manifest.annotations[_NEWEST])
         except (KeyError, ValueError) as error:
-            raise LayoutError(
-                "a cache entry is not what it should be",
-                where=str(self._layout.blobs.path(entry.descriptor.digest)),
-            ) from error
+            raise LayoutError("a cache entry is not what it should be", where=where) from error
         return Result(Layer(manifest.layers[0], diff_id), newest, made)
 
     def parts(self, key: Digest) -> tuple[Digest, ...]:

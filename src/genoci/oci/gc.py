@@ -105,7 +105,7 @@ def collect_held(
         dead = [digest for digest in blobs if layout.blobs.has(digest)]
         freed = sum(_room(layout.blobs.path(digest)) for digest in dead)
         left = files.abandoned(layout.path)
-        leftovers = tuple((path.name, _room(path)) for path in left)
+        leftovers = tuple((name, _room(layout.path / name)) for name in left)
         report = Report(tags, tuple(dead), freed, leftovers)
         if not dry_run:
             if len(remaining.entries) < len(index.entries):

@@ -19,6 +19,7 @@ written most of it anyway.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -237,7 +238,9 @@ class Store:
                     os.rmdir(dead / name)
             with contextlib.suppress(FileNotFoundError):
                 self.trees.remove(dead / "fs")
-            with contextlib.suppress(FileNotFoundError):  # another process is removing it as well
+            # Another process may be removing it as well: a sweep that locks it just before the
+            # end makes a new `lock` in it, and then ends this itself.
+            with contextlib.suppress(FileNotFoundError), _refilled():
                 remove(folder, os.fsencode(dead.name))
         finally:
             os.close(folder)
@@ -337,3 +340,12 @@ class Place:
                     remove(folder, os.fsencode(name))
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def _refilled() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise

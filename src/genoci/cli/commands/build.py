@@ -6,17 +6,19 @@ import argparse
 import contextlib
 import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genoci.build.events import AnyEvent, Finished
 from genoci.build.outcome import Outcome
 from genoci.build.recall import recall
-from genoci.build.request import Request
+from genoci.build.trace import Asked
 from genoci.cli.parser import DRIVERS, Parser, choice, is_a_file, whole_number
 from genoci.cli.session import Session
 from genoci.cli.text import count
 from genoci.errors import UsageError
-from genoci.layer.compression import Compression
+
+if TYPE_CHECKING:
+    from genoci.build.request import Request
 
 OnEvent = Callable[[AnyEvent], None]
 
@@ -69,21 +71,14 @@ def selection(parser: Parser) -> None:
     )
     add(
         "--no-cache",
+        action="append",
+        default=[],
         metavar="TARGET,…",
         help="build although nothing changed: all targets, or those named behind a '='",
     )
 
 
 def run(options: argparse.Namespace, session: Session) -> int:
-    request = request_of(options, session)._replace(
-        driver=session.driver(),
-        jobs=options.jobs or len(os.sched_getaffinity(0)),
-        keep_going=options.keep_going,
-        dated_tags=not options.no_dated_tags,
-        hooks=not options.no_hooks,
-        expect_cached=options.expect_cached,
-        explain=options.explain,
-    )
     progress = session.progress()
 
     def show(event: AnyEvent) -> None:
@@ -94,7 +89,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
                 _result(event, session, as_json=options.json)
 
     try:
-        outcome = recall(request, show) or _build(request, show, progress.tick)
+        outcome = _recalled(options, session, show) or _build(options, session, show, progress.tick)
     finally:
         progress.close()
     if outcome.failed:
@@ -104,30 +99,72 @@ def run(options: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-def _build(request: Request, show: OnEvent, on_tick: Callable[[], None]) -> Outcome:
+def _recalled(options: argparse.Namespace, session: Session, show: OnEvent) -> Outcome | None:
+    """The outcome of a build with nothing to do; None: there may be something."""
+    if options.no_cache:
+        return None
+    algorithm, _, level = options.compression.partition(":")
+    asked = Asked(
+        file_of(options),
+        session.settings.layoutdir,
+        session.settings.statedir,
+        tuple(options.targets),
+        (algorithm, level),
+        session.settings.epoch,
+        not options.no_hooks,
+    )
+    return recall(asked, show, dated_tags=not options.no_dated_tags)
+
+
+def _build(
+    options: argparse.Namespace, session: Session, show: OnEvent, on_tick: Callable[[], None]
+) -> Outcome:
     from genoci.build.schedule import build  # the YAML parser, the planner, the workers
 
+    request = request_of(options, session)._replace(
+        driver=session.driver(),
+        jobs=options.jobs or len(os.sched_getaffinity(0)),
+        keep_going=options.keep_going,
+        dated_tags=not options.no_dated_tags,
+        hooks=not options.no_hooks,
+        expect_cached=options.expect_cached,
+        explain=options.explain,
+    )
     return build(request, show, on_tick=on_tick)
 
 
 def request_of(options: argparse.Namespace, session: Session) -> Request:
     """What the options of `selection` ask for."""
+    from pathlib import Path
+
+    from genoci.build.request import Request
+    from genoci.layer.compression import Compression
+
     return Request(
-        file=file_of(options),
+        file=Path(file_of(options)),
         targets=tuple(options.targets),
         layout=session.settings.layout,
         state=session.settings.state,
         compression=Compression.parse(options.compression),
         epoch=session.settings.epoch,
-        use_cache=options.no_cache != "",
-        uncached=tuple(filter(None, (options.no_cache or "").split(","))),
+        use_cache="" not in options.no_cache,
+        uncached=tuple(name for names in options.no_cache for name in _names(names)),
     )
 
 
-def file_of(options: argparse.Namespace) -> Path:
+def _names(text: str) -> list[str]:
+    """The targets that a `--no-cache=TARGET,…` names."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if text and not names:
+        raise UsageError("--no-cache= names no target", mend="For all of them: --no-cache")
+    return names
+
+
+def file_of(options: argparse.Namespace) -> str:
     """The YAML file that the options name; UsageError if there is none."""
     if options.file is not None:
-        return Path(options.file)
+        file: str = options.file
+        return file
     for word in options.targets:
         if word in (".", ".."):
             raise UsageError(
@@ -140,7 +177,7 @@ def file_of(options: argparse.Namespace) -> Path:
         raise UsageError(
             f"there is no {DEFAULT_FILE} here", mend="Name the file: genoci build -f FILE"
         )
-    return Path(DEFAULT_FILE)
+    return DEFAULT_FILE
 
 
 def _result(event: Finished, session: Session, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genoci.cli.commands.build import DEFAULT_FILE, file_of
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
     if options.file is None and options.targets and is_a_file(options.targets[0]):
         options.file, *options.targets = options.targets
     request = Request(
-        file=file_of(options),
+        file=Path(file_of(options)),
         targets=tuple(options.targets),
         layout=session.settings.layout,
         state=session.settings.state,

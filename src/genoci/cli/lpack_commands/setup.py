@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, session: Session) -> int:
 
     settings, say = session.settings, session.messages.note
     if settings.config is None and settings.driver == "auto":
-        settings = settings._replace(driver="btrfs", lofile=LOFILE, btrfs=BTRFS)
+        settings = settings._replace(driver="btrfs", loopfile=LOFILE, btrfsmount=BTRFS)
     if settings.driver != "btrfs" or settings.btrfs is None:
         _make_directories(session)
         return 0

@@ -26,8 +26,9 @@ def run(options: argparse.Namespace, session: Session) -> int:
 
     settings, note = session.settings, session.messages.note
     here = Path(HERE).absolute()
+    default = Path(LOFILE).absolute()
     configs = {here, (settings.config or here).absolute()}
-    lofiles = {LOFILE.absolute(), (settings.lofile or LOFILE).absolute()}
+    lofiles = {default, (settings.lofile or default).absolute()}
     mounts = take_down(sorted(lofiles), sorted(configs), force=options.force, say=note)
     if not mounts:
         note("there is nothing here that `lpack setup` has made")

@@ -22,7 +22,7 @@ from genoci.cli import text
 from genoci.cli.translate import foreign, is_ours, mend_of
 
 # A progress bar's lone CRs end lines as well, so that none of its states is lost.
-_END = re.compile(r"\r*\n|\r+")
+_END = r"\r*\n|\r+"
 _LONGEST = 1 << 22  # characters of an unfinished line that are held; more are shown in pieces
 _TAIL = 20
 _BAR = "| "  # so that no command's output can pass for a message of ours
@@ -51,7 +51,7 @@ class Assembler:
         whole = piece.rstrip("\r")
         self._after_cr = len(whole) < len(piece)
         lines, start = [], 0
-        for end in _END.finditer(whole):
+        for end in re.finditer(_END, whole):
             self._held.write(whole[start : end.start()])
             start = end.end()
             line = self._take()
@@ -154,7 +154,7 @@ def failure(event: Failed, *, debug: bool) -> Iterator[Line]:
     of, place = _of(event.target), f"{event.where}: " if event.where else ""
     place = place if place.startswith(of.rstrip(": ")) else of + place
     yield Line(f"{place}{event.what}", "bold red", "error: ")
-    tail = [line for said in event.tail for line in _END.split(said)][-_TAIL:]
+    tail = [line for said in event.tail for line in re.split(_END, said)][-_TAIL:]
     if tail:
         yield Line("  the last lines of its output:")
         yield from (Line(f"  {_BAR}{line}", "dim") for line in tail)
