@@ -85,8 +85,8 @@ def _mounted(kind: str, folder: Path) -> Iterator[Path]:
     with image.open("wb") as stream:
         stream.truncate(_SIZE)
     try:
-        subprocess.run([*make, image], check=True)
-        subprocess.run(["mount", "-o", options, image, path], check=True)
+        _do(*make, str(image))
+        _do("mount", "-o", options, str(image), str(path))
         image.unlink()  # the loop device holds it
         yield path
     finally:
@@ -95,6 +95,12 @@ def _mounted(kind: str, folder: Path) -> Iterator[Path]:
             plain = subprocess.run(["umount", "-R", path], stderr=subprocess.PIPE, check=False)
             if plain.returncode != 0:
                 subprocess.run(["umount", "-R", "-l", path], check=False)
+
+
+def _do(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Unable(f"{' '.join(words)}: {done.stderr.strip()}")
 
 
 def _remove(folder: Path) -> None:
