@@ -82,7 +82,7 @@ def _case(
     """One case on a filesystem of its own. What goes wrong with it is told, and ends no other."""
     name = make.__name__
     try:
-        check_space(options.scratch)
+        check_space(options.scratch, options.runs + 1)
         with ground(kind, options.scratch) as folder, contextlib.ExitStack() as closing:
             temporary = folder / "tmp"
             temporary.mkdir()
