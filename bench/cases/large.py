@@ -12,6 +12,7 @@ from bench.peers import Genoci, lacking, run, shell
 from bench.timing import Command, Contender
 
 _SOURCE = Path(__file__).parents[2]
+_GB = 10**9
 
 
 def two_heavy_targets(place: Place) -> Case:
@@ -77,7 +78,7 @@ def _linear(results: Results) -> float:
 def _tarball(place: Place, size: int) -> Path:
     folder = place.new()
     program = "igzip -1" if not lacking("igzip") else "gzip -1"
-    making = f"cd {_SOURCE} && {sys.executable} -m bench.data {size * 10**9}"
+    making = f"cd {_SOURCE} && {sys.executable} -m bench.data {size * _GB}"
     run(shell(f"({making}) | {program} > large.tar.gz", folder))
     return folder / "large.tar.gz"
 
