@@ -64,7 +64,7 @@ def timed(command: Command, *, watch: bool = False) -> Sample:
     environment = {**os.environ, **command.env}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # programs that are installed are compiled
     with tempfile.TemporaryFile() as said, contextlib.ExitStack() as watching:
-        began = time.time()
+        began = time.monotonic()
         process = subprocess.Popen(
             command.argv,
             cwd=command.cwd,
@@ -81,7 +81,7 @@ def timed(command: Command, *, watch: bool = False) -> Sample:
         except BaseException:
             _end(process)
             raise
-        ended = time.time()
+        wall, now = time.monotonic() - began, time.time()
         process.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         output = said.read()
@@ -89,9 +89,9 @@ def timed(command: Command, *, watch: bool = False) -> Sample:
         tail = output.decode(errors="replace").strip()[-600:]
         raise Failed(f"status {process.returncode} of {str(command)[:200]}: {tail}")
     if command.after_step:
-        began = _stamped(command, output)
+        wall = now - _stamped(command, output)
     cpu = None if command.engine or command.after_step else usage.ru_utime + usage.ru_stime
-    return Sample(ended - began, cpu, _largest(usage), seen.peak if seen else 0)
+    return Sample(wall, cpu, _largest(usage), seen.peak if seen else 0)
 
 
 def _stamped(command: Command, output: bytes) -> float:
