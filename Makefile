@@ -21,7 +21,8 @@ SECONDS := 600
 fuzz: $(VENV)/ready-dev
 	for target in fuzz/fuzz_*.py; do $(PYTHON) $$target -max_total_time=$(SECONDS) || exit 1; done
 
-# What genoci costs beside others, as ratios of one run; CASE="cold_base unpack" for some of it.
+# What genoci costs beside others, as ratios of one run; CASE="cold_base unpack" for some of it,
+# CASE="--runs 1 unpack" to try one. As root; docs/benchmark.md tells the rest.
 bench: $(VENV)/ready-dev
 	scripts/debian-root .cache/debian
 	$(PYTHON) -m bench $(CASE)
