@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, Protocol, cast
 
 from genoci.errors import ArchiveError, Damaged
-from genoci.layer.behind import Behind
-from genoci.layer.compress import open_reader
+from genoci.layer.decompress import Reader, open_reader
 from genoci.oci.digest import Digest
 from genoci.oci.documents import Descriptor
 from genoci.oci.image import Layer
 
 _PIECE = 2 << 20  # no reader's pieces are larger
-_BEHIND = 4  # pieces that are not hashed yet
+_AHEAD = 12  # pieces: the next are unpacked while many small files are made
 
 
 class Blobs(Protocol):
@@ -34,16 +31,20 @@ def open_layer(blobs: Blobs, layer: Layer) -> Iterator[BinaryIO]:
     ArchiveError of the block.
     """
     name = str(layer.descriptor.digest)
+    found = hashlib.sha256()
     with blobs.open(layer.descriptor) as blob:
         try:
-            with open_reader(blob, name=name) as stream, Behind(_BEHIND) as behind:
-                hashed = _Hashed(stream, behind)
+            with (
+                open_reader(blob, name=name) as stream,
+                Reader(_hashed(stream, found), ahead=_AHEAD) as hashed,
+            ):
                 yield cast(BinaryIO, hashed)
-                unpacked = hashed.digest()
+                _read_to_end(hashed)
         except ArchiveError:
             _read_to_end(blob)
             raise
         _read_to_end(blob)
+    unpacked = Digest("sha256", found.hexdigest())
     if unpacked != layer.diff_id:
         raise Damaged(
             f"unpacks to {unpacked}, and the image's config says {layer.diff_id}",
@@ -52,35 +53,14 @@ def open_layer(blobs: Blobs, layer: Layer) -> Iterator[BinaryIO]:
         )
 
 
-class _Hashed(io.BufferedIOBase):
-    """Passes a stream on, and knows the digest of all of it. It only runs on."""
-
-    def __init__(self, stream: BinaryIO, behind: Behind) -> None:
-        self._next = getattr(stream, "read1", stream.read)
-        self._behind = behind
-        self._hash = hashlib.sha256()
-        self._piece = b""
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read1(self, size: int = -1, /) -> bytes:
-        if self._at >= len(self._piece):
-            self._piece, self._at = self._next(_PIECE), 0
-            self._behind.do(functools.partial(self._hash.update, self._piece))
-        piece, at = self._piece, self._at
-        self._at = end = len(piece) if size < 0 else min(at + size, len(piece))
-        return piece[at:end]
-
-    def digest(self) -> Digest:
-        """Reads what is left."""
-        while self.read1():
-            pass
-        self._behind.wait()
-        return Digest("sha256", self._hash.hexdigest())
+def _hashed(stream: BinaryIO, found: hashlib._Hash) -> Iterator[bytes]:
+    """The stream in pieces, each of them hashed before it is given."""
+    read = getattr(stream, "read1", stream.read)
+    while piece := read(_PIECE):
+        found.update(piece)
+        yield piece
 
 
-def _read_to_end(stream: BinaryIO) -> None:
+def _read_to_end(stream: BinaryIO | Reader) -> None:
     while stream.read(_PIECE):
         pass
