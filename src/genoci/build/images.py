@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
 
 from genoci.build.state import serve
 from genoci.files import sweep
 from genoci.layer import tar
-from genoci.layer.compress import open_reader
 from genoci.layer.entry import Kind
 from genoci.layer.listing import LayerListing, Listed, Listing, load, read_listing, save
 from genoci.layer.spool import Extent, Spool
+from genoci.layer.stored import open_layer
 from genoci.layer.tree import Node
 from genoci.layer.write import Written
 from genoci.oci.digest import Digest
@@ -71,11 +70,8 @@ class Images:
     def _listing(self, layer: Layer) -> LayerListing:
         found = load(self._folder, layer.diff_id)
         if found is None:
-            name = str(layer.descriptor.digest)
-            with self._layout.open(layer.descriptor) as blob:
-                with open_reader(blob, name=name) as stream:
-                    found = read_listing(stream, layer.diff_id, name=name)
-                _verify(blob)
+            with open_layer(self._layout, layer) as stream:
+                found = read_listing(stream, layer.diff_id, name=str(layer.descriptor.digest))
             save(self._folder, found)
         return found
 
@@ -84,12 +80,10 @@ class Images:
             self._spool = self._stack.enter_context(Spool(self._state))
         extents: dict[int, Extent] = {}
         name = str(layer.descriptor.digest)
-        with self._layout.open(layer.descriptor) as blob:
-            with open_reader(blob, name=name) as stream:
-                for number, member in enumerate(tar.read(stream, name=name, verified=True)):
-                    if member.entry.kind is Kind.FILE:
-                        extents[number] = self._spool.put(member.runs(), member.entry.size)
-            _verify(blob)
+        with open_layer(self._layout, layer) as stream:
+            for number, member in enumerate(tar.read(stream, name=name, verified=True)):
+                if member.entry.kind is Kind.FILE:
+                    extents[number] = self._spool.put(member.runs(), member.entry.size)
         return extents
 
 
@@ -131,9 +125,3 @@ class ListedTree:
                     found.setdefault((listed.layer, listed.number), []).append(path)
             self._shared = {key: paths for key, paths in found.items() if len(paths) > 1}
         return self._shared
-
-
-def _verify(blob: BinaryIO) -> None:
-    """Read to the end: only then is the blob known to have its digest."""
-    while blob.read(1 << 20):
-        pass

@@ -1,4 +1,7 @@
-"""What else is done with images: each in a worker of its own, confined before it reads."""
+"""What else is done with images: each in a worker of its own, confined before it reads.
+
+What only one of them needs it imports itself: the whole of it takes longer than a small image.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,32 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from genoci.build import difference, export, steps, unpack
+from genoci.build import steps
 from genoci.build.calling import OnEvent, call
 from genoci.build.fork import Send
-from genoci.build.images import Images
-from genoci.build.rooted import enter
-from genoci.build.shell import look_around, look_at_failed
 from genoci.build.state import deleting, using
 from genoci.errors import MachineError
 from genoci.layer.compress import open_reader
 from genoci.layer.remove import remove_below
-from genoci.oci import fsck as checking
 from genoci.oci.digest import Digest
 from genoci.oci.documents import Platform
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import landlock
-from genoci.snapshot.btrfs import remove_snapshots
 from genoci.snapshot.driver import AUTO, Driver
 
-TreeDiff = difference.TreeDiff
+if TYPE_CHECKING:
+    from genoci.build.difference import TreeDiff as TreeDiff
+    from genoci.build.images import Images
+    from genoci.oci.fsck import Problem
 
 
 def unpack_image(layout: Layout, tag: str, directory: Path, on_event: OnEvent) -> None:
     """The root filesystem of `tag` in `directory`, new or empty; on failure that is as it was."""
+    from genoci.build import unpack
+
     image = _image(layout, tag)
     unpack.check_target(directory)
     made = not directory.exists()
@@ -53,6 +56,8 @@ def unpack_image(layout: Layout, tag: str, directory: Path, on_event: OnEvent) -
 
 def export_image(layout: Layout, state: Path, tag: str, path: Path, on_event: OnEvent) -> None:
     """The root filesystem of `tag` as a tarball; `path` appears when it is whole."""
+    from genoci.build import export
+
     image = _image(layout, tag)
     compression = export.compression_for(path)
     export.check_target(path)
@@ -66,29 +71,34 @@ def export_image(layout: Layout, state: Path, tag: str, path: Path, on_event: On
 
 def diff(layout: Layout, state: Path, before: str, after: str, on_event: OnEvent) -> TreeDiff:
     """What differs between two tags; `empty` is one of them, if you like."""
+    from genoci.build.difference import TreeDiff, difference
+
     old, new = _image(layout, before), _image(layout, after)
 
     def work(_send: Send) -> TreeDiff:
         with _reading(layout, state) as images:
-            return difference.difference(old, new, images.tree(old), images.tree(new))
+            return difference(old, new, images.tree(old), images.tree(new))
 
     return call(work, TreeDiff, on_event)
 
 
-def fsck(layout: Layout, on_event: OnEvent) -> list[checking.Problem]:
+def fsck(layout: Layout, on_event: OnEvent) -> list[Problem]:
     """Everything that is wrong with the layout, every byte of it read."""
+    from genoci.oci.fsck import Problem, check
 
-    def work(_send: Send) -> list[checking.Problem]:
+    def work(_send: Send) -> list[Problem]:
         landlock.restrict_writes(())
-        return checking.check(layout, _unpacked_digest)
+        return check(layout, _unpacked_digest)
 
-    return call(work, list[checking.Problem], on_event)
+    return call(work, list[Problem], on_event)
 
 
 def shell(
     layout: Layout, state: Path, tag: str, argv: tuple[str, ...], driver: Driver, on_event: OnEvent
 ) -> int:
     """A shell, or a command, in a copy of the image that is thrown away; its exit status."""
+    from genoci.build.shell import look_around
+
     image = _image(layout, tag)
 
     def work(send: Send) -> int:
@@ -102,6 +112,7 @@ def shell_failed(
     state: Path, argv: tuple[str, ...], on_event: OnEvent, driver: Driver = AUTO
 ) -> int:
     """The same in what the last failed build left; it stays as it is left."""
+    from genoci.build.shell import look_at_failed
 
     def work(send: Send) -> int:
         with using(state):
@@ -115,6 +126,9 @@ def clean(state: Path, on_event: OnEvent, driver: Driver = AUTO) -> None:
 
     With it go the snapshots of `driver`, wherever they are.
     """
+    from genoci.build.rooted import enter
+    from genoci.snapshot.btrfs import remove_snapshots
+
     if not state.exists():
         return
 
@@ -145,6 +159,8 @@ def _image(layout: Layout, tag: str) -> Image:
 
 @contextlib.contextmanager
 def _reading(layout: Layout, state: Path, *writable: Path) -> Iterator[Images]:
+    from genoci.build.images import Images
+
     with using(state):
         landlock.restrict_writes((state, *writable))
         with Images(layout, state) as images:

@@ -8,9 +8,9 @@ from pathlib import Path
 from genoci.build.steps import Warn
 from genoci.errors import UsageError
 from genoci.layer import tar
-from genoci.layer.compress import open_reader
 from genoci.layer.extract import Devices, Owners, extract_layer
 from genoci.layer.remove import remove_below
+from genoci.layer.stored import open_layer
 from genoci.oci.image import Image
 from genoci.oci.layout import Layout
 from genoci.sandbox import landlock
@@ -76,10 +76,9 @@ def _confine(directory: Path, warn: Warn) -> None:
 def _extract(layout: Layout, image: Image, root_fd: int, warn: Warn) -> None:
     root = os.getuid() == 0
     for layer in image.layers:
-        name = str(layer.descriptor.digest)
-        with layout.open(layer.descriptor) as blob, open_reader(blob, name=name) as stream:
+        with open_layer(layout, layer) as stream:
             extract_layer(
-                tar.read(stream, name=name, verified=True),
+                tar.read(stream, name=str(layer.descriptor.digest), verified=True),
                 root_fd,
                 owners=Owners.KEEP if root else Owners.MINE,
                 devices=Devices.MAKE if root else Devices.SKIP,

@@ -26,11 +26,17 @@ class Beneath:
     def __init__(self, root_fd: int) -> None:
         self._root = root_fd
         self._open: OrderedDict[bytes, int] = OrderedDict()
+        self._last: tuple[bytes, int] = (b"", root_fd)
 
     def directory(self, path: bytes) -> int:
         """The directory `path`, valid until the next call."""
-        if not path:
-            return self._root
+        last, fd = self._last
+        if path != last:
+            fd = self._used(path) if path else self._root
+            self._last = path, fd
+        return fd
+
+    def _used(self, path: bytes) -> int:
         fd = self._open.get(path)
         if fd is not None:
             self._open.move_to_end(path)

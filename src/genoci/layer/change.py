@@ -21,12 +21,14 @@ class Changes:
     """The members of a layer in their final order, and what `settle` makes of it.
 
     `left_out` are the paths that no layer can hold. `joined` are pairs of names of what is one
-    file in the layer, but not on disk: (name, the name that it shall be another one of).
+    file in the layer, but not on disk: (name, the name that it shall be another one of). `unlike`
+    are the members, by path, that have another time on disk or attributes that no layer holds.
     """
 
     members: tuple[Change, ...]
     left_out: tuple[bytes, ...] = ()
     joined: tuple[tuple[bytes, bytes], ...] = ()
+    unlike: tuple[bytes, ...] = ()
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.members)

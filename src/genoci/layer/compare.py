@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
-from genoci.layer.entry import Entry, Kind, join
+from genoci.layer.entry import Entry, Kind, join, split
 from genoci.layer.tree import Node, Tree
 
 
@@ -21,7 +21,7 @@ class Nominated(Protocol):
     def inode(self) -> int | None: ...
 
 
-class Pair(NamedTuple):
+class Pair(msgspec.Struct, frozen=True, gc=False):
     """What a path is before and after. `inode`, of what is there after: Node.inode, or better."""
 
     before: Node | None
@@ -51,14 +51,20 @@ class Comparison:
     def paths(self) -> list[bytes]:
         return list(self._pairs)
 
+    def pairs(self) -> list[tuple[bytes, Pair]]:
+        return list(self._pairs.items())
+
     def pair(self, path: bytes) -> Pair:
         return self._pairs.get(path) or self._add(path, None)
 
     def changed(self, path: bytes) -> bool:
         """Whether the path is new, gone, or different in anything: content comes last."""
+        pair = self.pair(path)
+        if pair.before is None or pair.after is None:
+            return pair.before is not pair.after
         known = self._changed.get(path)
         if known is None:
-            known = self._changed[path] = self._differs(path)
+            known = self._changed[path] = self._differs(path, pair.before, pair.after)
         return known
 
     def is_directory(self, path: bytes) -> bool:
@@ -78,7 +84,7 @@ class Comparison:
         )
 
     def _add(self, path: bytes, inode: int | None) -> Pair:
-        before, after = self.before.node(path), self.after.node(path)
+        before, after = self._node_before(path), self.after.node(path)
         if before is not None and has_no_place(before.entry):
             before = None
         if after is not None and has_no_place(after.entry):
@@ -89,6 +95,12 @@ class Comparison:
             known = after.inode if inode is None else ("nominated", inode)
         pair = self._pairs[path] = Pair(before, after, known)
         return pair
+
+    def _node_before(self, path: bytes) -> Node | None:
+        above = self._pairs.get(split(path)[0])
+        if above is not None and not _is_directory(above.before):
+            return None  # all in a new directory is new
+        return self.before.node(path)
 
     def _add_what_went_with_directories(self) -> None:
         """A driver may name only the top of what was removed; other names of files in it matter."""
@@ -104,10 +116,7 @@ class Comparison:
             return False
         return first.inode == second.inode
 
-    def _differs(self, path: bytes) -> bool:
-        before, after, _ = self.pair(path)
-        if before is None or after is None:
-            return before is not after
+    def _differs(self, path: bytes, before: Node, after: Node) -> bool:
         if before.entry != after.entry:
             return True
         return after.entry.kind is Kind.FILE and not same_bytes(

@@ -53,11 +53,11 @@ def _head(raw: BinaryIO) -> bytes:
 
 
 class Reader(io.BufferedIOBase):
-    """Reads what a thread gets out of `pieces`, a few of them ahead."""
+    """Reads what a thread gets out of `pieces`, at most so many of them `ahead`."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes], ahead: int = _AHEAD) -> None:
         self._pieces = pieces
-        self._ahead: queue.Queue[bytes | BaseException] = queue.Queue(_AHEAD)
+        self._ahead: queue.Queue[bytes | BaseException] = queue.Queue(ahead)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None  # threads don't survive a fork before
         self._piece = b""

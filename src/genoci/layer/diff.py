@@ -38,14 +38,26 @@ def changes(
     brought = _brought(comparison, linked)
     whiteouts = _removed(comparison)
     _complete_with_parents(comparison, brought, whiteouts)
-    members = {_order(path): _member(comparison, path, linked, clamp) for path in brought}
-    members |= {_order(path, gone=True): Change(_whiteout(path), ()) for path in whiteouts}
+    order = [(_order(path), path, False) for path in brought]
+    order += [(_order(path, gone=True), path, True) for path in whiteouts]
+    order.sort()
+    members: list[Change] = []
+    unlike: list[bytes] = []
+    for _, path, gone in order:
+        if gone:
+            members.append(Change(_whiteout(path), ()))
+            continue
+        member = _member(comparison, path, linked, clamp)
+        members.append(member)
+        if _is_unlike(comparison, member.entry):
+            unlike.append(path)
     for path in sorted(comparison.left_out):
         _warn_of(path, after, warn)
     return Changes(
-        members=tuple(members[key] for key in sorted(members)),
+        members=tuple(members),
         left_out=tuple(sorted(comparison.left_out)),
         joined=linked.joined,
+        unlike=tuple(unlike),
     )
 
 
@@ -61,8 +73,8 @@ def _clamp(epoch: int | None) -> Clamp:
 def _brought(comparison: Comparison, linked: Links) -> set[bytes]:
     brought = {
         path
-        for path in comparison.paths()
-        if comparison.pair(path).after is not None and comparison.changed(path)
+        for path, pair in comparison.pairs()
+        if pair.after is not None and (pair.before is None or comparison.changed(path))
     }
     return brought | linked.carried
 
@@ -71,10 +83,10 @@ def _removed(comparison: Comparison) -> set[bytes]:
     """What must be whited out: of a removed directory the top, of one that is no more nothing."""
     return {
         path
-        for path in comparison.paths()
+        for path, pair in comparison.pairs()
         if path
-        and comparison.pair(path).before is not None
-        and comparison.pair(path).after is None
+        and pair.after is None
+        and pair.before is not None
         and comparison.is_directory(split(path)[0])
     }
 
@@ -111,6 +123,15 @@ def _member(comparison: Comparison, path: bytes, linked: Links, clamp: Clamp) ->
     return Change(entry, ())
 
 
+def _is_unlike(comparison: Comparison, entry: Entry) -> bool:
+    """Whether what is on disk is not quite what the layer tells; of one file one name will do."""
+    node = comparison.pair(entry.path).after
+    assert node is not None
+    if entry.kind is Kind.HARDLINK:
+        return False
+    return node.strange or node.entry.mtime != entry.mtime
+
+
 def _whiteout(path: bytes) -> Entry:
     parent, name = split(path)
     return Entry(join(parent, WHITEOUT + name), Kind.FILE, 0o644, 0, 0, 0)
@@ -118,6 +139,8 @@ def _whiteout(path: bytes) -> Entry:
 
 class _Content:
     """The content of a file, read when it is asked for, as often as it is."""
+
+    __slots__ = ("_path", "_tree")
 
     def __init__(self, tree: Tree, path: bytes) -> None:
         self._tree = tree
@@ -127,12 +150,12 @@ class _Content:
         return self._tree.content(self._path)
 
 
-def _order(path: bytes, *, gone: bool = False) -> tuple[bytes, ...]:
+def _order(path: bytes, *, gone: bool = False) -> bytes:
     """Sorts depth first, in a directory what is gone first, then by the bytes of the names."""
-    if not path:
-        return ()
-    *above, name = path.split(b"/")
-    return (*(b"\1" + part for part in above), (b"\0" if gone else b"\1") + name)
+    if not gone:
+        return path and b"\1" + path.replace(b"/", b"\0\1")
+    parent, name = split(path)
+    return (b"\1" + parent.replace(b"/", b"\0\1") + b"\0" if parent else b"") + b"\0" + name
 
 
 def _warn_of(path: bytes, after: Tree, warn: Callable[[str], None]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from genoci.layer.entry import OPAQUE, WHITEOUT, Kind, split
 from genoci.layer.member import Placeable, below, refuse_whiteout, stripped
 from genoci.layer.metadata import Owners, Warn
-from genoci.layer.placing import Devices, Placing, errors_of
+from genoci.layer.named_errors import errors_of
+from genoci.layer.placing import Devices, Placing
 from genoci.layer.whiteout import hidden_name, is_aufs
 
 __all__ = ["Devices", "Owners", "expand", "extract_layer"]

@@ -55,10 +55,9 @@ def _families(comparison: Comparison) -> Iterator[list[bytes]]:
     """The sets of names that are connected by being one file before or after, of two or more."""
     before = _complete(comparison)
     after: dict[Hashable, list[bytes]] = defaultdict(list)
-    for path in comparison.paths():
-        inode = comparison.pair(path).inode
-        if inode is not None:
-            after[inode].append(path)
+    for path, pair in comparison.pairs():
+        if pair.inode is not None:
+            after[pair.inode].append(path)
     seen: set[bytes] = set()
     for group in (*before.values(), *after.values()):
         if len(group) < 2 or group[0] in seen:
@@ -80,8 +79,8 @@ def _complete(comparison: Comparison) -> dict[Hashable, list[bytes]]:
     """All names of each file of the tree before that has a compared name."""
     found: dict[Hashable, list[bytes]] = defaultdict(list)
     expected: dict[Hashable, int] = {}
-    for path in comparison.paths():
-        node = comparison.pair(path).before
+    for path, pair in comparison.pairs():
+        node = pair.before
         if node is not None and node.inode is not None and node.entry.kind is not Kind.DIRECTORY:
             found[node.inode].append(path)
             expected[node.inode] = node.links

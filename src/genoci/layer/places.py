@@ -76,6 +76,7 @@ class Places:
         self._root_fd = root_fd
         self._plain = plain
         self._open: OrderedDict[Place, int] = OrderedDict()
+        self._last: tuple[Place | None, int] = (None, -1)  # of `_open`, the last that was asked for
         self._found: dict[bytes, Place] = {}
         self.root = Place(None, b"", os.fstat(root_fd).st_mtime_ns)
         self._open_to_us(self.root, os.fstat(root_fd), lambda mode: os.fchmod(root_fd, mode))
@@ -86,8 +87,13 @@ class Places:
 
     def fd(self, place: Place) -> int:
         """Its descriptor, borrowed: good until many others have been asked for."""
-        if place.above is None:
-            return self._root_fd
+        last, fd = self._last
+        if place is not last:
+            fd = self._root_fd if place.above is None else self._used(place)
+            self._last = place, fd
+        return fd
+
+    def _used(self, place: Place) -> int:
         fd = self._open.get(place)
         if fd is not None:
             self._open.move_to_end(place)

@@ -7,13 +7,16 @@ import enum
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable
 
-from genoci.errors import ArchiveError, BuildError, StorageError
+from genoci.errors import ArchiveError, StorageError
 from genoci.layer import placeholder
+from genoci.layer.contents import Contents
 from genoci.layer.entry import Entry, Kind, split
 from genoci.layer.member import Placeable
 from genoci.layer.metadata import DEFAULT_ACL, Metadata, Owners, Warn
+from genoci.layer.named_errors import errors_of
 from genoci.layer.places import Place, Places, lstat
 from genoci.layer.remove import remove
 from genoci.layer.tar import shown
@@ -40,17 +43,22 @@ class Placing:
         self._left_out: set[tuple[Place, bytes]] = set()
         self._metadata = Metadata(owners, warn)
         self._places = Places(root_fd, plain=self._plain)
+        self._contents = Contents(self._metadata)
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(self._places.close)
+        self._stack.push(self._settle)
+        self._stack.enter_context(self._contents)
 
     def __enter__(self) -> Placing:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            if kind is None:
-                with errors_of(None):
-                    self._settle()
-        finally:
-            self._places.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     def see(self, entry: Entry) -> None:
         """The newest of all entries is the time of the directories that have none."""
@@ -132,12 +140,8 @@ class Placing:
         self._give_directory(self._places.root, entry)
 
     def _put_file(self, place: Place, name: bytes, entry: Entry, member: Placeable) -> None:
-        fd = self._created(place, name)
-        try:
-            _write(fd, entry, member)
-            self._metadata.give_file(fd, entry, inherited=self._inherits(place))
-        finally:
-            os.close(fd)
+        inherited = self._inherits(place)
+        self._contents.fill(self._created(place, name), entry, member, inherited=inherited)
 
     def _created(self, place: Place, name: bytes) -> int:
         place.changed = True
@@ -270,38 +274,22 @@ class Placing:
             here.kept.add(name)
             name, here = here.name, here.above
 
-    def _settle(self) -> None:
+    def _settle(self, failed: object, *_: object) -> None:
         """Give the directories the times that writing into them has changed, the deepest first."""
-        for place in self._places.deepest_first():
-            if not place.changed:
-                continue
-            fd = self._places.fd(place)
-            if place.mode is not None:
-                os.fchmod(fd, place.mode)
-            mtime = self._newest if place.mtime is None else place.mtime
-            assert mtime is not None
-            os.utime(fd, ns=(mtime, mtime))
+        if failed is not None:
+            return
+        with errors_of(None):
+            for place in self._places.deepest_first():
+                if place.changed:
+                    self._settle_one(place)
 
-
-def _write(fd: int, entry: Entry, member: Placeable) -> None:
-    if member.segments is not None:
-        os.ftruncate(fd, entry.size)
-        for offset, chunk in member.runs():
-            os.lseek(fd, offset, os.SEEK_SET)
-            _write_all(fd, chunk)
-        return
-    written = 0
-    for chunk in member.chunks():
-        written += len(chunk)
-        _write_all(fd, chunk)
-    if written != entry.size:
-        raise BuildError("changed while it was read", mend="Build again when nothing writes to it.")
-
-
-def _write_all(fd: int, chunk: bytes) -> None:
-    done = os.write(fd, chunk)
-    while done < len(chunk):
-        done += os.write(fd, memoryview(chunk)[done:])
+    def _settle_one(self, place: Place) -> None:
+        fd = self._places.fd(place)
+        if place.mode is not None:
+            os.fchmod(fd, place.mode)
+        mtime = self._newest if place.mtime is None else place.mtime
+        assert mtime is not None
+        os.utime(fd, ns=(mtime, mtime))
 
 
 def _lstat_mode(fd: int, name: bytes) -> int:
@@ -316,32 +304,3 @@ def no_root() -> ArchiveError:
 
 def _no_target(entry: Entry) -> ArchiveError:
     return ArchiveError(f"is a hard link to {shown(entry.link)}, which is not there")
-
-
-@contextlib.contextmanager
-def errors_of(entry: Entry | None) -> Iterator[None]:
-    """Errors say which entry they are about, and the system's become ours."""
-    try:
-        yield
-    except BuildError as error:
-        where = _where(entry)
-        if not error.where and not error.what.startswith(f"{where} "):
-            error.where = where
-        raise
-    except OSError as error:
-        raise _translated(error, _where(entry)) from error
-
-
-def _where(entry: Entry | None) -> str:
-    return "" if entry is None else shown(entry.path) or "./"
-
-
-def _translated(error: OSError, where: str) -> BuildError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        mend = "Make room, or put the state elsewhere with --state or GENOCI_STATE."
-        return StorageError("the disk is full", where=where, mend=mend)
-    what = f"can't be made: {error.strerror}"
-    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EFBIG, errno.EINVAL):
-        return ArchiveError(what, where=where)
-    mend = "Look at the filesystem that the root is on: mount options, rights, the kernel's log."
-    return StorageError(what, where=where, mend=mend)

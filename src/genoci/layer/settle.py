@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from genoci.layer import pax
 from genoci.layer.beneath import Beneath
 from genoci.layer.change import Changes
-from genoci.layer.entry import WHITEOUT, Entry, Kind, split
-from genoci.layer.tree import open_alone, xattr_names
+from genoci.layer.entry import Entry, Kind, split
+from genoci.layer.tree import is_strange, open_alone, xattr_names
 
 
 def settle(root: Path, changes: Changes) -> None:
@@ -38,9 +37,10 @@ class _Settling:
             os.unlink(name, dir_fd=parent)
         for path, other in changes.joined:
             self._join(path, other)
-        for change in changes:
+        unlike = set(changes.unlike)
+        for change in changes if unlike else ():
             entry = change.entry
-            if entry.kind is not Kind.HARDLINK and not split(entry.path)[1].startswith(WHITEOUT):
+            if entry.path in unlike:
                 self._strip(entry)
                 self._times[entry.path] = entry.mtime
         for path, time in self._times.items():
@@ -63,7 +63,7 @@ class _Settling:
         parent, name = self._beneath.parent(entry.path)
         path = b"/proc/self/fd/%d/%s" % (parent, name)
         for xattr in xattr_names(path):
-            if xattr.startswith(b"user.") and not pax.keeps(xattr):
+            if is_strange(xattr):
                 os.removexattr(path, xattr, follow_symlinks=False)
 
     def _join(self, path: bytes, other: bytes) -> None:

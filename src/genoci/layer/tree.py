@@ -8,7 +8,9 @@ import stat
 import weakref
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from genoci import linux
 from genoci.layer import pax, placeholder
@@ -16,19 +18,22 @@ from genoci.layer.beneath import Beneath
 from genoci.layer.entry import Entry, Kind, join
 
 _CHUNK = 1 << 20
+_FIRST = 1 << 15  # most files hold less, and memory is taken for as much as is asked for
 _NO_XATTRS = (errno.EOPNOTSUPP, errno.EPERM)
 
 
-class Node(NamedTuple):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """What stands at a path; its kind is never HARDLINK.
 
     `inode` is equal for the names of one file; None: this is its only name. `links` is how many
-    names the file has, at most; 0: not known.
+    names the file has, at most; 0: not known. `strange`: on disk it has attributes `user.*` that
+    no layer holds.
     """
 
     entry: Entry
     inode: Hashable | None = None
     links: int = 0
+    strange: bool = False
 
 
 class Tree(Protocol):
@@ -74,6 +79,7 @@ _KINDS = {
     stat.S_IFBLK: Kind.BLOCK,
     stat.S_IFSOCK: Kind.SOCKET,
 }
+_STRIPPED = (Kind.FILE, Kind.DIRECTORY)  # what `settle` takes strange attributes from
 
 
 class LiveTree:
@@ -107,12 +113,15 @@ class LiveTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         kind = _KINDS[stat.S_IFMT(status.st_mode)]
-        device = (0, 0)
+        device, strange = (0, 0), False
+        kept: tuple[tuple[bytes, bytes], ...] = ()
         if kind in (Kind.CHARACTER, Kind.BLOCK):
             device = (os.major(status.st_rdev), os.minor(status.st_rdev))
-        xattrs = _xattrs(b"/proc/self/fd/%d/%s" % (parent, name))
-        if kind is Kind.FILE and status.st_size == 0 and placeholder.XATTR in xattrs:
-            kind, device = placeholder.unpack(xattrs[placeholder.XATTR]) or (kind, device)
+        if xattrs := _xattrs(b"/proc/self/fd/%d/%s" % (parent, name)):
+            if kind is Kind.FILE and status.st_size == 0 and placeholder.XATTR in xattrs:
+                kind, device = placeholder.unpack(xattrs[placeholder.XATTR]) or (kind, device)
+            kept = tuple(sorted(item for item in xattrs.items() if pax.keeps(item[0])))
+            strange = kind in _STRIPPED and any(map(is_strange, xattrs))
         entry = Entry(
             path=path,
             kind=kind,
@@ -123,9 +132,9 @@ class LiveTree:
             size=status.st_size if kind is Kind.FILE else 0,
             link=os.readlink(name, dir_fd=parent) if kind is Kind.SYMLINK else b"",
             device=device,
-            xattrs=tuple(sorted(item for item in xattrs.items() if pax.keeps(item[0]))),
+            xattrs=kept,
         )
-        return Node(entry, _inode(status), status.st_nlink)
+        return Node(entry, _inode(status), status.st_nlink, strange)
 
     def names(self, path: bytes) -> list[bytes]:
         try:
@@ -138,8 +147,11 @@ class LiveTree:
         parent, name = self._directories.parent(path)
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
         try:
-            while chunk := os.read(fd, _CHUNK):
+            size = _FIRST
+            while chunk := os.read(fd, size):
                 yield chunk
+                if len(chunk) == size:
+                    size = _CHUNK
         finally:
             os.close(fd)
 
@@ -190,6 +202,11 @@ def _inode(status: os.stat_result) -> Hashable | None:
     if status.st_nlink < 2 or stat.S_ISDIR(status.st_mode):
         return None
     return status.st_dev, status.st_ino
+
+
+def is_strange(xattr: bytes) -> bool:
+    """Whether a layer does not hold it, though everybody may set it."""
+    return xattr.startswith(b"user.") and not pax.keeps(xattr)
 
 
 def xattr_names(file: int | bytes) -> list[bytes]:

@@ -142,7 +142,7 @@ def candidates(upper: Path, parent: Path | None) -> Iterator[Candidate]:
                 elif _is_whiteout(status):
                     yield Candidate(child)
                 else:
-                    yield Candidate(child, status.st_ino)
+                    yield Candidate(child, status.st_ino if status.st_nlink > 1 else None)
 
 
 def _is_whiteout(status: os.stat_result) -> bool:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol, cast
 
-from genoci.errors import ArchiveError, Damaged
 from genoci.layer import tar
-from genoci.layer.compress import open_reader
 from genoci.layer.extract import Devices, Owners, extract_layer
+from genoci.layer.stored import Blobs, open_layer
 from genoci.oci.digest import Digest, chain_ids
-from genoci.oci.documents import Descriptor
 from genoci.oci.image import Image, Layer
 from genoci.snapshot.driver import Active, Snapshotter
-
-_CHUNK = 1 << 20
-
-
-class Blobs(Protocol):
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
-        """The blob, verified by the time that it was read to its end."""
 
 
 def ensure(
@@ -50,61 +37,15 @@ def ensure(
 
 
 def _extract(layer: Layer, active: Active, blobs: Blobs, warn: Callable[[str], None]) -> None:
-    name = str(layer.descriptor.digest)
     root = os.open(active.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with blobs.open(layer.descriptor) as blob:
-            try:
-                unpacked = _apply(blob, name, root, warn)
-            except ArchiveError:
-                _read_to_end(blob)  # if the bytes are damaged, that is the better thing to say
-                raise
-            _read_to_end(blob)
+        with open_layer(blobs, layer) as stream:
+            extract_layer(
+                tar.read(stream, name=str(layer.descriptor.digest), verified=True),
+                root,
+                owners=Owners.KEEP,
+                devices=Devices.PLACEHOLDER,
+                warn=warn,
+            )
     finally:
         os.close(root)
-    if unpacked != layer.diff_id:
-        raise Damaged(
-            f"unpacks to {unpacked}, and the image's config says {layer.diff_id}",
-            where=f"layer {name}",
-            mend="The image was put together wrongly; get it anew.",
-        )
-
-
-def _apply(blob: BinaryIO, name: str, root: int, warn: Callable[[str], None]) -> Digest:
-    """Extract the layer into the root; the digest of what it unpacks to."""
-    with open_reader(blob, name=name) as stream:
-        hashed = _Hashed(stream)
-        extract_layer(
-            tar.read(cast(BinaryIO, hashed), name=name, verified=True),
-            root,
-            owners=Owners.KEEP,
-            devices=Devices.PLACEHOLDER,
-            warn=warn,
-        )
-        while hashed.read1(_CHUNK):
-            pass
-    return hashed.digest()
-
-
-class _Hashed(io.BufferedIOBase):
-    """Passes a stream on, and knows the digest of what has passed. It only runs on."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._read = getattr(stream, "read1", stream.read)
-        self._hash = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def read1(self, size: int = -1, /) -> bytes:
-        data: bytes = self._read(size)
-        self._hash.update(data)
-        return data
-
-    def digest(self) -> Digest:
-        return Digest("sha256", self._hash.hexdigest())
-
-
-def _read_to_end(stream: BinaryIO) -> None:
-    while stream.read(_CHUNK):
-        pass
