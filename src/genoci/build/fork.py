@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -241,6 +240,8 @@ def failure(error: BaseException, target: str) -> Failed:
         return failure(_storage_error(error), target)
     if isinstance(error, MemoryError) or "can't start new thread" in str(error):
         return failure(_no_memory(), target)
+    import traceback  # for bugs alone
+
     return Failed(
         target=target,
         kind=type(error).__name__,

@@ -117,7 +117,7 @@ class Inputs:
         for name, seen in self._now.items():
             if seen != self._before.get(name):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                files.write(self._file(name), msgspec.msgpack.encode(seen))
+                files.replace(self._file(name), msgspec.msgpack.encode(seen))
             elif seen:
                 files.touch(self._file(name))
 

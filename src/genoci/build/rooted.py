@@ -46,7 +46,7 @@ def enter(
     `before_closing` is called when all else is still as it is on the host.
     """
     parent = os.getppid()
-    seccomp.default_filter()  # it looks for its library on the host, and writes while it does
+    seccomp.default_filter()  # its library is the host's
     idmap = userns.plan()
     userns.enter(idmap, warn=warn)
     fork.end_with(parent)

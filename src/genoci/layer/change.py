@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+import msgspec
 
 from genoci.layer.entry import Entry
 
@@ -16,8 +17,7 @@ class Change(NamedTuple):
     chunks: Iterable[bytes]
 
 
-@dataclasses.dataclass(frozen=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """The members of a layer in their final order, and what `settle` makes of it.
 
     `left_out` are the paths that no layer can hold. `joined` are pairs of names of what is one

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from genoci.layer.compare import Clamp, Comparison
 from genoci.layer.entry import Kind
 
 
-@dataclasses.dataclass(frozen=True)
-class Links:
+class Links(NamedTuple):
     """`carried`: names that the layer must hold. `first`: for a later name the first one.
 
     `joined`: pairs (name, other name) that are one file for the layer, and two on disk.

@@ -274,7 +274,7 @@ def save(folder: Path, listing: LayerListing) -> None:
     """Keep a listing in `folder`, under its diff ID; atomic, and replaces what is there."""
     content = msgspec.msgpack.encode(_Stored(_VERSION, listing))
     try:
-        files.write(folder / listing.diff_id.hex, hashlib.sha256(content).digest() + content)
+        files.replace(folder / listing.diff_id.hex, hashlib.sha256(content).digest() + content)
     except OSError as error:
         raise StorageError(
             f"can't keep the listing of a layer: {error.strerror}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -77,9 +76,15 @@ def plan(*, subuid: Path = Path("/etc/subuid"), subgid: Path = Path("/etc/subgid
             return IdMap("identity" if whole else "inherited", uids, gids)
         return IdMap("single", own_uid, own_gid)
     more_uids, more_gids = _subordinate(subuid), _subordinate(subgid)
-    if more_uids and more_gids and shutil.which("newuidmap") and shutil.which("newgidmap"):
+    if more_uids and more_gids and _has_helpers():
         return IdMap("subordinate", own_uid + more_uids, own_gid + more_gids)
     return IdMap("single", own_uid, own_gid)
+
+
+def _has_helpers() -> bool:
+    import shutil  # root need not ask
+
+    return all(shutil.which(name) for name in ("newuidmap", "newgidmap"))
 
 
 def _may_map_all() -> bool:

@@ -16,12 +16,12 @@ from typing import NoReturn
 import msgspec
 
 from genoci import linux
+from genoci.linux.seccomp import Filter
 from genoci.sandbox import launch
 from genoci.sandbox.command import Command
 from genoci.sandbox.launch import Streams
 from genoci.sandbox.mounts import Action, Over
 from genoci.sandbox.report import Ended, doing, tell, told
-from genoci.sandbox.seccomp import Filter
 
 _HOST_NAME = "genoci"  # not the machine's, so that no build depends on it
 _TIOCSPTLCK, _TIOCGPTN, _TIOCGPTPEER = 0x40045431, 0x80045430, 0x5441  # ioctl_tty(2)

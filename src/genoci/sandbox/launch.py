@@ -11,10 +11,10 @@ import termios
 from typing import NamedTuple, NoReturn
 
 from genoci import linux
+from genoci.linux.seccomp import Filter
 from genoci.sandbox import capabilities, landlock
 from genoci.sandbox.command import Command
 from genoci.sandbox.report import doing, told
-from genoci.sandbox.seccomp import Filter
 
 _NOT_HERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 

@@ -6,7 +6,8 @@ import contextlib
 import errno
 import functools
 import os
-from typing import Any, Protocol
+
+from genoci.linux.seccomp import Filter
 
 # What reaches parts of the kernel that know no namespaces, or that many of its holes were in.
 _REFUSED = [
@@ -23,7 +24,7 @@ _REFUSED = [
     *("uselib", "ustat", "sysfs", "_sysctl"),
 ]
 # The other ways into the same kernel: without them, a 32-bit call would pass the filter by.
-_OTHER_ABIS = {"x86_64": ("X86", "X32"), "aarch64": ("ARM",)}
+_OTHER_ABIS = {"x86_64": ("x86", "x32"), "aarch64": ("arm",)}
 _CLONE_NEWUSER = 0x10000000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 # btrfs: SNAP_CREATE, SUBVOL_CREATE, SNAP_DESTROY, both _V2, SUBVOL_SETFLAGS, SNAP_DESTROY_V2.
@@ -33,47 +34,33 @@ _SUBVOLUMES = (
 )
 
 
-class Filter(Protocol):
-    def load(self) -> None:
-        """Apply the filter to this process and all that it starts; needs no_new_privs."""
-
-
 @functools.cache
 def default_filter() -> Filter | None:
     """The filter; None where libseccomp is missing: the caller says so.
 
-    Made on the host's side, once: the library is looked for by running programs.
+    Made on the host's side, once: there is where the library is.
     """
     try:
-        import pyseccomp
-    except (ImportError, OSError, RuntimeError):
+        chosen = Filter()
+    except OSError:
         return None
-    return _built(pyseccomp)
-
-
-def _built(library: Any) -> Filter:
-    chosen = library.SyscallFilter(library.ALLOW)
-    for arch in _OTHER_ABIS.get(os.uname().machine, ()):
-        chosen.add_arch(getattr(library.Arch, arch))
-    refused = library.ERRNO(errno.EPERM)
+    for architecture in _OTHER_ABIS.get(os.uname().machine, ()):
+        chosen.add_architecture(architecture)
     for name in _REFUSED:
-        _add(chosen, refused, name)
+        _refuse(chosen, name)
     for name in ("clone", "unshare"):
-        flag = library.Arg(0, library.MASKED_EQ, _CLONE_NEWUSER, _CLONE_NEWUSER)
-        _add(chosen, refused, name, flag)
+        _refuse(chosen, name, mask=_CLONE_NEWUSER, value=_CLONE_NEWUSER)
     # What installs into subvolumes where it can makes directories then, as it does elsewhere.
-    unknown = library.ERRNO(errno.ENOTTY)
-    requests = dict.fromkeys(_SUBVOLUMES, unknown) | dict.fromkeys((_TIOCSTI, _TIOCLINUX), refused)
-    for request, answer in requests.items():
+    answers = dict.fromkeys(_SUBVOLUMES, errno.ENOTTY)
+    answers |= dict.fromkeys((_TIOCSTI, _TIOCLINUX), errno.EPERM)
+    for request, answer in answers.items():
         # The kernel looks at the lower half of the register alone; so must the filter.
-        argument = library.Arg(1, library.MASKED_EQ, 0xFFFFFFFF, request)
-        _add(chosen, answer, "ioctl", argument)
+        _refuse(chosen, "ioctl", answer, argument=1, mask=0xFFFFFFFF, value=request)
     # Its flags lie in memory, which a filter can't read; without it programs call clone.
-    _add(chosen, library.ERRNO(errno.ENOSYS), "clone3")
-    filtered: Filter = chosen
-    return filtered
+    _refuse(chosen, "clone3", errno.ENOSYS)
+    return chosen
 
 
-def _add(chosen: Any, action: int, name: str, *arguments: Any) -> None:
+def _refuse(chosen: Filter, name: str, answer: int = errno.EPERM, **argument: int) -> None:
     with contextlib.suppress(OSError):  # a call that this libseccomp, or this machine, has not
-        chosen.add_rule(action, name, *arguments)
+        chosen.refuse(name, answer, **argument)

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +115,8 @@ def _map_when_told(idmap: IdMap, target: int, go: int, told: int) -> None:
 def _write_maps(idmap: IdMap, target: int) -> None:
     uids, gids = idmap.written
     if idmap.kind == "subordinate":
+        import subprocess  # who has another map has no use for it
+
         for program, extents in (("newuidmap", uids), ("newgidmap", gids)):
             numbers = [number for one in extents for number in str(one).split()]
             done = subprocess.run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -191,7 +190,7 @@ def _flatten(folder: Path, top: int) -> None:
         nested = list(_subvolumes(directories, inner=False))
         written = {b"", *(split(path)[0] for path in nested)}
         times = {path: _times(directories.directory(path)) for path in written}
-    copy = secrets.token_hex(8).encode()
+    copy = os.urandom(8).hex().encode()
     files.write(folder / _FLATTENING, msgspec.msgpack.encode(_Note(copy, times)))
     try:
         for path in nested:

@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from genoci import linux
 from genoci.errors import MachineError, UsageError
@@ -75,6 +74,8 @@ def _on_btrfs(driver: Driver, state: Path, idmap: str) -> Snapshots:
 
 def shares_blocks(folder: Path) -> bool:
     """Whether a copy of a file in `folder` takes no space of its own (ioctl_ficlone(2))."""
+    from tempfile import TemporaryFile
+
     with TemporaryFile(dir=folder) as one, TemporaryFile(dir=folder) as other:
         one.write(b"x" * 4096)
         one.flush()

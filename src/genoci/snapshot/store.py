@@ -23,7 +23,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -224,7 +223,7 @@ class Store:
         """Remove a directory that is ours, or nobody's; it loses its name at once."""
         dead = path
         if not path.name.startswith(DEAD):
-            dead = path.with_name(f"{DEAD}{secrets.token_hex(8)}")
+            dead = path.with_name(f"{DEAD}{os.urandom(8).hex()}")
             try:
                 os.rename(path, dead)
             except FileNotFoundError:
@@ -274,7 +273,7 @@ class Store:
 
     def _new_directory(self) -> tuple[Path, int]:
         while True:
-            path = self.folder / f"{ACTIVE}{secrets.token_hex(8)}"
+            path = self.folder / f"{ACTIVE}{os.urandom(8).hex()}"
             path.mkdir(mode=0o700)
             lock = hold(path, fcntl.LOCK_EX)  # None: a sweep came between
             if lock is not None:

@@ -18,7 +18,6 @@ _LIBRARIES = {
     "PyYAML": "yaml",
     "isal": "isal.igzip_lib",
     "rich": "rich",
-    "pyseccomp": "",  # loads libseccomp, which has a check of its own
 }
 _MEND = "Install genoci anew, with what it needs: pip install --force-reinstall genoci"
 
@@ -48,8 +47,7 @@ def _libraries() -> Finding:
     found, broken = [], []
     for name, module in {**_LIBRARIES, **({zstd: zstd} if zstd else {})}.items():
         try:
-            if module:
-                importlib.import_module(module)
+            importlib.import_module(module)
             found.append(f"{name} {metadata.version(name)}")
         except (ImportError, metadata.PackageNotFoundError) as error:
             broken.append(f"{name} ({error})")
