@@ -138,4 +138,6 @@ def _tar(place: Place) -> Command:
 
 
 def _igzip_tar(place: Place) -> Command:
-    return shell(f"igzip -dc {place.tarball} | tar -x --exclude='./dev/*'", place.new())
+    # tar stops at the archive's end, and igzip must not be killed for what is behind it.
+    reading = "{ tar -x --exclude='./dev/*' && cat > /dev/null; }"
+    return shell(f"igzip -dc {place.tarball} | {reading}", place.new())

@@ -21,10 +21,11 @@ _BOMS = {
 }
 # YAML 1.2.2's c-printable, less the three that libyaml, being a 1.1 parser, takes for line
 # breaks, and the byte order mark.
-_FORBIDDEN = re.compile(
+_FORBIDDEN = (
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
-_BREAK = re.compile("\r\n|\r|\n")
+_PLAIN = b"\t\n\r" + bytes(range(0x20, 0x7F))
+_BREAK = "\r\n|\r|\n"
 
 
 def read_text(path: Path, file: str) -> str:
@@ -38,7 +39,8 @@ def read_text(path: Path, file: str) -> str:
             raise Mistake(Place(file, 1, 1), f"the file is {name}", "save it as UTF-8")
     content = content.removeprefix(b"\xef\xbb\xbf")
     text = _decoded(content, file)
-    if found := _FORBIDDEN.search(text):
+    # A file of plain ASCII, as most are, need not wait for that pattern to be compiled.
+    if content.translate(None, _PLAIN) and (found := re.search(_FORBIDDEN, text)):
         place = place_of(text, found.start(), file)
         raise Mistake(place, f"a file can't hold {_name(found[0])}", _escape(found[0]))
     return text
@@ -100,7 +102,7 @@ def _decoded(content: bytes, file: str) -> str:
 
 def place_of(text: str, offset: int, file: str) -> Place:
     """The line and column of `text[offset]`."""
-    breaks = list(_BREAK.finditer(text[:offset]))
+    breaks = list(re.finditer(_BREAK, text[:offset]))
     start = breaks[-1].end() if breaks else 0
     return Place(file, len(breaks) + 1, min(offset, len(text)) - start + 1)
 
