@@ -64,16 +64,17 @@ def _appended(asked: Asked, last: Trace, numbers: Mapping[str, int]) -> bool:
         os.path.join(asked.layout, name) for name in (locks.BUSY, locks.INDEX, "index.json")
     )
     with files.lock(busy, shared=True), files.lock(editing):
-        if trace.index_of(asked.layout) != last.index_file:
-            return False
+        with open(index, "rb") as stream:
+            content = stream.read()
+            if trace.stamp(stream.fileno(), content) != last.index_file:
+                return False
         tags = [
             (f"{name}-{last.date}_{numbers[name]}", media_type, digest, size)
             for name, media_type, digest, size in last.images
         ]
+        content = append.with_tags(content, tags)
+        files.write(index, content)
         with open(index, "rb") as stream:
-            content = stream.read()
-        files.write(index, append.with_tags(content, tags))
-        made = trace.index_of(asked.layout)
-    if made is not None:
-        trace.save(asked, last._replace(index_file=made, numbers=numbers))
+            made = trace.stamp(stream.fileno(), content)
+    trace.save(asked, last._replace(index_file=made, numbers=numbers))
     return True

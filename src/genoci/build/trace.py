@@ -118,9 +118,14 @@ def index_of(layout: str) -> list[int] | None:
     """What `index.json` is at the moment; None: there is none."""
     try:
         with open(os.path.join(layout, "index.json"), "rb") as stream:
-            return [*_identity(os.fstat(stream.fileno())), zlib.crc32(stream.read())]
+            return stamp(stream.fileno(), stream.read())
     except OSError:
         return None
+
+
+def stamp(index: int, content: bytes) -> list[int]:
+    """What an open `index.json` is that holds this."""
+    return [*_identity(os.fstat(index)), zlib.crc32(content)]
 
 
 def blob_identity(layout: str, name: str) -> Identity:
