@@ -352,6 +352,18 @@ def test_a_damaged_trace_is_left_alone(inputs: Workshop) -> None:
     assert fell_back(inputs)
 
 
+def test_nothing_waits_for_a_fifo(inputs: Workshop) -> None:
+    built(inputs)
+    (path,) = (inputs.state / "traces").iterdir()
+    for fifo in (path, inputs.layout.index_path):
+        content = fifo.read_bytes()
+        fifo.unlink()
+        os.mkfifo(fifo)
+        assert recalled(inputs) is None
+        fifo.unlink()
+        fifo.write_bytes(content)
+
+
 TRACES = [
     b"",
     b"{",

@@ -64,7 +64,7 @@ def _appended(asked: Asked, last: Trace, numbers: Mapping[str, int]) -> bool:
         os.path.join(asked.layout, name) for name in (locks.BUSY, locks.INDEX, "index.json")
     )
     with files.lock(busy, shared=True), files.lock(editing):
-        with open(index, "rb") as stream:
+        with trace.opened(index) as stream:
             content = stream.read()
             if trace.stamp(stream.fileno(), content) != last.index_file:
                 return False
@@ -74,7 +74,7 @@ def _appended(asked: Asked, last: Trace, numbers: Mapping[str, int]) -> bool:
         ]
         content = append.with_tags(content, tags)
         files.write(index, content)
-        with open(index, "rb") as stream:
+        with trace.opened(index) as stream:
             made = trace.stamp(stream.fileno(), content)
     trace.save(asked, last._replace(index_file=made, numbers=numbers))
     return True

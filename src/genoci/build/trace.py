@@ -13,13 +13,14 @@ import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from genoci import files
 from genoci.version import VERSION
 
 _FOLDER = "traces"
 _FORMAT = 1
+_LARGEST = 64 << 20  # bytes of a trace that are believed
 _SETTLED = 2 * 10**9  # nanoseconds after which a change gives a file another time than before
 
 Identity = list[int]
@@ -117,10 +118,16 @@ class Trace(NamedTuple):
 def index_of(layout: str) -> list[int] | None:
     """What `index.json` is at the moment; None: there is none."""
     try:
-        with open(os.path.join(layout, "index.json"), "rb") as stream:
+        with opened(os.path.join(layout, "index.json")) as stream:
             return stamp(stream.fileno(), stream.read())
     except OSError:
         return None
+
+
+def opened(path: str) -> BinaryIO:
+    """To be read, without a link being followed, and without a wait for who writes to a FIFO."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return open(os.open(path, flags), "rb")
 
 
 def stamp(index: int, content: bytes) -> list[int]:
@@ -136,8 +143,8 @@ def blob_identity(layout: str, name: str) -> Identity:
 def standing(asked: Asked) -> Trace | None:
     """The trace of the last build that was asked for the same, if all is as it was then."""
     try:
-        with open(_file(asked), "rb") as stream:
-            checksum, _, content = stream.read().partition(b"\n")
+        with opened(_file(asked)) as stream:
+            checksum, _, content = stream.read(_LARGEST).partition(b"\n")
         if int(checksum, 16) != zlib.crc32(content):
             return None
         document = json.loads(content)
