@@ -27,6 +27,7 @@ from genoci.build.schedule import build
 from genoci.errors import BuildError
 from genoci.layer.compression import Compression
 from genoci.oci.index import read_index
+from genoci.spec.read import read as read_spec
 from workshop import Workshop
 
 FILE = """
@@ -257,12 +258,9 @@ def test_how_it_is_built_does_not_count(inputs: Workshop) -> None:
 
 def test_a_script_that_was_not_there_counts(inputs: Workshop) -> None:
     """`run: build.sh` is shell text, until there is a file of that name."""
-    inputs.write("genoci.yaml", "t: {base: empty, copy: hello /, env: {A: b}}\n")
     looks = trace.Looks()
-    from genoci.spec.read import read
-
     inputs.write("genoci.yaml", "t: {base: empty, run: build.sh}\n")
-    read(inputs.folder / "genoci.yaml", tags={}, looks=looks)
+    read_spec(inputs.folder / "genoci.yaml", tags={}, looks=looks)
     assert looks.paths[str(inputs.folder / "build.sh")] is None
     assert looks.paths[str(inputs.folder / "genoci.yaml")] is not None
 
